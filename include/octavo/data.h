@@ -1,0 +1,75 @@
+/* Data sets: image folders, archives, CSV lists, npy/npz, and the loader that turns them into model inputs. */
+#ifndef OCTAVO_DATA_H
+#define OCTAVO_DATA_H
+
+#include <stdbool.h>
+#include "model.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct oct_dataset oct_dataset;
+typedef struct oct_loader oct_loader;
+
+/* From a pixel v in 0..1 to a model input: (v - mean) / std per channel. Zero-initialise, then oct_preprocess_default. */
+typedef struct oct_preprocess {
+    int resize;         /* shorter side in pixels (antialiased bilinear); 0 = as it is */
+    int resize_w;       /* with resize_w > 0: exact size resize_w x resize (height = resize) */
+    int crop_h, crop_w; /* centre crop; 0 = none */
+    float mean[4], std[4];
+    int layout;         /* 0 = as the model's shape says, 1 = NCHW, 2 = NHWC */
+    int color;          /* 0 = as the model's channel count says (3 = RGB, 1 = grey), 1 = RGB, 2 = BGR, 3 = grey */
+} oct_preprocess;
+
+OCT_API void oct_preprocess_default(oct_preprocess *p);
+/* Names: "imagenet" (shorter side 256, crop 224, ImageNet mean and std). USAGE for an unknown name. */
+OCT_API OCT_MUST_USE oct_status oct_preprocess_preset(oct_preprocess *p, const char *name);
+/* One line of text kept in ONNX metadata under "octavo.preprocess", and back. Free with oct_string_free. */
+OCT_API OCT_MUST_USE oct_status oct_preprocess_format(const oct_preprocess *p, char **text);
+OCT_API OCT_MUST_USE oct_status oct_preprocess_parse(oct_preprocess *p, const char *text);
+
+typedef struct oct_data_options {
+    int64_t limit;      /* 0 = all; else a seeded random subset over all classes, never the first ones */
+    uint64_t seed;
+    int shard, shards;  /* contiguous part shard (1-based) of shards; 0 = all. Taken after limit. */
+    bool strict;        /* a corrupt image is fatal; else it is counted, named by oct_dataset_get_fault, and skipped */
+} oct_data_options;
+
+/* Open a source: folder or tar/zip with one sub-folder a class (class = bytewise rank of its name), CSV/TSV of
+ * path,label, .npz with one array per model input (+ optional "labels"), or .npy for a single input.
+ * A flat folder or archive of images is an unlabelled set. Errors: IO, CONTENT (names the file), USAGE. */
+OCT_API OCT_MUST_USE oct_status oct_dataset_open(const char *path, const oct_data_options *opts, oct_dataset **out);
+OCT_API void oct_dataset_destroy(oct_dataset *set);
+OCT_API int64_t oct_dataset_count(const oct_dataset *set);        /* samples after limit and shard */
+OCT_API int64_t oct_dataset_first(const oct_dataset *set);        /* index of this shard's first sample in the limited set */
+OCT_API bool oct_dataset_has_labels(const oct_dataset *set);
+OCT_API int64_t oct_dataset_class_count(const oct_dataset *set);  /* 0 without labels */
+OCT_API const char *oct_dataset_class_name(const oct_dataset *set, int64_t cls); /* "" when unnamed */
+OCT_API int64_t oct_dataset_fault_count(const oct_dataset *set);
+OCT_API const char *oct_dataset_get_fault(const oct_dataset *set, int64_t index); /* "file: reason" */
+
+/* A loader yields batches in sample order, decoded and preprocessed ahead on `threads` background threads.
+ * inputs: the model's (or plan's) input ports; the first dimension is the batch. Images feed the single float input;
+ * array sets feed each port by name (a .npy the only one). Memory is a fixed number of batches. */
+OCT_API OCT_MUST_USE oct_status oct_loader_create(oct_dataset *set, const oct_port *inputs, int input_count, const oct_preprocess *pre,
+                                     int64_t batch, int threads, oct_loader **out);
+OCT_API void oct_loader_destroy(oct_loader *loader);
+typedef struct oct_batch {
+    int64_t count;             /* samples in this batch; 0 = end of data */
+    int64_t first;             /* index of the first sample, counted over delivered samples */
+    const oct_tensor *inputs;  /* one per port, dims[0] = count */
+    const int64_t *labels;     /* count labels, NULL without labels */
+} oct_batch;
+/* The batch is borrowed until the next call. */
+OCT_API OCT_MUST_USE oct_status oct_loader_next(oct_loader *loader, oct_batch *out);
+
+/* Arrays in NumPy's .npy format (C order; little-endian; version 1 to 3 headers). The caller frees with oct_tensor_free. */
+OCT_API OCT_MUST_USE oct_status oct_npy_load(const char *path, oct_tensor *out);
+OCT_API OCT_MUST_USE oct_status oct_npy_save(const char *path, const oct_tensor *tensor);
+OCT_API void oct_tensor_free(oct_tensor *tensor);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,30 @@
+/* CPU levels.  CPUID and XCR0 are read once; OCTAVO_ISA=portable|avx2|avx512vnni lowers the level (tests).  DESIGN 6.3.
+ *
+ * Levels are bundles, not CPUID bits: avx512vnni means F, BW, VL, DQ, VBMI and VNNI together. */
+#ifndef OCT_CPU_CPU_H
+#define OCT_CPU_CPU_H
+
+#include "base/status.h"
+
+typedef enum oct_isa {
+    OCT_ISA_PORTABLE = 0,
+    OCT_ISA_AVX2 = 1,
+    OCT_ISA_AVX512VNNI = 2,
+    OCT_ISA_COUNT
+} oct_isa;
+
+/* What the CPU and the operating system can run. */
+oct_isa oct_cpu_detect(void);
+/* The level in force: the detected one, or the lower one of OCTAVO_ISA. UNSUPPORTED when OCTAVO_ISA is above what the CPU
+ * has, USAGE when it is no level. Read at every call (cheap), so that tests may change it. */
+oct_status oct_cpu_isa(oct_isa *out);
+const char *oct_isa_name(oct_isa isa);
+/* -1 when the name is no level. */
+int oct_isa_parse(const char *name);
+
+/* Rounding to nearest even and denormals on, as every number of this library assumes; returns what to restore. */
+typedef unsigned oct_fpenv;
+oct_fpenv oct_fpenv_enter(void);
+void oct_fpenv_leave(oct_fpenv saved);
+
+#endif

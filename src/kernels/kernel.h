@@ -1,0 +1,207 @@
+/* Kernel families: argument structs, the registry generated from kernels.inc, and lookup.  DESIGN 6.
+ *
+ * Kernels are pure: no allocation, no threads, no state. They write only the declared extents. They read only declared
+ * extents, with one exception: a run of kc bytes (floats never) is read up to the next multiple of 4; the bytes beyond meet
+ * zero weights, so their value does not matter (activation memory has 64 bytes of slack).
+ * Every 8-bit activation is u8 with a zero point (DESIGN 3.3). Weights are s8. */
+#ifndef OCT_KERNELS_KERNEL_H
+#define OCT_KERNELS_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include "cpu/cpu.h"
+
+/* --- convolution and gemm, u8 x s8 ------------------------------------------------------------------------------------
+ * One call computes m consecutive output pixels of one row (or m rows of a gemm) times one panel of n <= nr output
+ * channels. Output pixel i, tap t reads the kc bytes at a + i*px + taps[t]. A k x k convolution without dilation on a padded
+ * NHWC image has kh taps of kw*c bytes; with dilation or groups kh*kw taps of c/groups bytes; a gemm has one tap of k bytes.
+ * Packed panel of nr columns (64-byte aligned, nr a multiple of 16):
+ *   [nr x s32 bias'] [for tap, for k4 of ceil(kc/4): nr columns x 4 s8] [nr x f32 scale] [nr x f32 fbias]
+ * where bias' = bias - zp_in * sum(w) (DESIGN 3.5: acc holds the s32 bias), scale = M[c], columns beyond n are zero.
+ * Blocks within a k4 row: groups of 16 columns, each 16 x 4 bytes (one zmm, two ymm, four xmm). */
+typedef enum oct_epilogue_kind {
+    OCT_EPI_U8,          /* q = clamp(rne(acc*M) + zp) */
+    OCT_EPI_U8_RES,      /* v = fl(fl(acc*M) + fl((res - res_zp)*res_scale)); q = clamp(rne(v) + zp) */
+    OCT_EPI_U8_RES_INNER,/* q1 = clamp(rne(acc*M) + inner_zp, inner_lo, inner_hi);
+                            v = fl(fl((q1 - inner_zp)*inner_scale) + fl((res - res_zp)*res_scale)); q = clamp(rne(v) + zp) */
+    OCT_EPI_U8_FBIAS,    /* v = fl(fl(acc*M) + fbias); q = clamp(rne(v) + zp): for a bias that does not fit s32 */
+    OCT_EPI_F32,         /* v = fl(fl(acc*M) + fbias), clamped to [flo, fhi] */
+    OCT_EPI_S32          /* acc */
+} oct_epilogue_kind;
+
+typedef struct oct_qepilogue {
+    oct_epilogue_kind kind;
+    int32_t zp, lo, hi;                      /* u8 codes: 0 <= lo <= hi <= 255 */
+    int32_t res_zp;
+    float res_scale;
+    int32_t inner_zp, inner_lo, inner_hi;
+    float inner_scale;
+    float flo, fhi;
+} oct_qepilogue;
+
+typedef struct oct_qconv_args {
+    const uint8_t *a;
+    ptrdiff_t px;           /* bytes */
+    const int64_t *taps;    /* tap_count byte offsets from a */
+    int32_t tap_count, kc;  /* kc = useful bytes of a run */
+    const void *w;          /* one packed panel */
+    int64_t m;              /* any positive count: the kernel cuts it into its tiles */
+    int32_t n;              /* 1..nr */
+    void *c;                /* u8, f32 or s32 by kind */
+    ptrdiff_t ldc;          /* bytes between output pixels */
+    const uint8_t *res;     /* residual, same order as c */
+    ptrdiff_t ldr;
+    const oct_qepilogue *e;
+} oct_qconv_args;
+typedef void oct_qconv_fn(const oct_qconv_args *args);
+
+typedef struct oct_qconv_kernel {
+    const char *name;
+    oct_isa isa;
+    int32_t mr, nr;
+    oct_qconv_fn *fn;
+} oct_qconv_kernel;
+
+/* Bytes of one packed panel. */
+int64_t oct_qconv_panel_bytes(int32_t nr, int32_t tap_count, int32_t kc);
+/* Pack panel p (columns p*nr ...) of w[oc][tap_count*kc]; bias, scale, fbias have oc entries (fbias may be NULL = 0). */
+void oct_qconv_pack(int32_t nr, int32_t panel, int32_t oc, int32_t tap_count, int32_t kc, const int8_t *w, const int32_t *bias,
+                    const float *scale, const float *fbias, void *out);
+
+/* --- convolution and gemm, f32: the same walk, in floats ---------------------------------------------------------------
+ * Panel: [nr x f32 bias] [for tap, for k of kc: nr x f32]. y = sum in order of k (ref: plain mul, add), + bias first,
+ * + residual, clamped to [lo, hi]. ISA levels may differ by summation order within rel. 2^-22 * K * sum|a||w|; one level never
+ * depends on m, n or tiling. */
+typedef struct oct_fconv_args {
+    const float *a;
+    ptrdiff_t px;           /* bytes */
+    const int64_t *taps;    /* byte offsets */
+    int32_t tap_count, kc;  /* floats of a run; no over-read */
+    const void *w;
+    int64_t m;
+    int32_t n;
+    float *c;
+    ptrdiff_t ldc;          /* bytes */
+    const float *res;       /* NULL = none */
+    ptrdiff_t ldr;
+    float lo, hi;
+} oct_fconv_args;
+typedef void oct_fconv_fn(const oct_fconv_args *args);
+typedef struct oct_fconv_kernel {
+    const char *name;
+    oct_isa isa;
+    int32_t mr, nr;
+    oct_fconv_fn *fn;
+} oct_fconv_kernel;
+int64_t oct_fconv_panel_bytes(int32_t nr, int32_t tap_count, int32_t kc);
+void oct_fconv_pack(int32_t nr, int32_t panel, int32_t oc, int32_t tap_count, int32_t kc, const float *w, const float *bias, void *out);
+
+/* --- depthwise (one input and one output channel a group), u8 x s8 and f32 ----------------------------------------------
+ * One call: m output pixels of one row, all c channels. Pixel i, tap (ky,kx) of channel ch reads rows[ky][i*px + kx*kx_step + ch]
+ * (byte strides). Padding has been materialised: rows point into images whose borders hold the zero point (f32: 0).
+ * Packed weights belong to the variant: pack() writes what fn() reads. Epilogue kinds U8, U8_RES, U8_RES_INNER, U8_FBIAS, F32. */
+typedef struct oct_qdw_args {
+    const uint8_t *const *rows; /* kh pointers */
+    ptrdiff_t px, kx_step;
+    int32_t kh, kw, c;
+    const void *w;
+    int64_t m;
+    void *out;
+    ptrdiff_t ldc;
+    const uint8_t *res;
+    ptrdiff_t ldr;
+    const oct_qepilogue *e;
+} oct_qdw_args;
+typedef void oct_qdw_fn(const oct_qdw_args *args);
+typedef struct oct_qdw_kernel {
+    const char *name;
+    oct_isa isa;
+    int32_t kh, kw;   /* 0 = any */
+    oct_qdw_fn *fn;
+    int64_t (*packed_bytes)(int32_t c, int32_t kh, int32_t kw);
+    /* w[c][kh*kw]; bias' and scale as for qconv */
+    void (*pack)(int32_t c, int32_t kh, int32_t kw, const int8_t *w, const int32_t *bias, const float *scale, const float *fbias, void *out);
+} oct_qdw_kernel;
+
+typedef struct oct_fdw_args {
+    const float *const *rows;
+    ptrdiff_t px, kx_step; /* bytes */
+    int32_t kh, kw, c;
+    const void *w;         /* [c f32 bias][kh*kw][c f32] */
+    int64_t m;
+    float *out;
+    ptrdiff_t ldc;
+    const float *res;
+    ptrdiff_t ldr;
+    float lo, hi;
+} oct_fdw_args;
+typedef void oct_fdw_fn(const oct_fdw_args *args);
+typedef struct oct_fdw_kernel {
+    const char *name;
+    oct_isa isa;
+    oct_fdw_fn *fn;
+} oct_fdw_kernel;
+int64_t oct_fdw_packed_bytes(int32_t c, int32_t kh, int32_t kw);
+void oct_fdw_pack(int32_t c, int32_t kh, int32_t kw, const float *w, const float *bias, void *out);
+
+/* --- spans: contiguous elements ---------------------------------------------------------------------------------------- */
+/* q[i] = clamp(rne(x[i]/s) + z, lo, hi), true division, NaN -> z; returns the number of NaN. */
+typedef int64_t oct_quantize_span_fn(const float *x, uint8_t *q, int64_t n, float s, int32_t z, int32_t lo, int32_t hi);
+typedef void oct_dequantize_span_fn(const uint8_t *q, float *x, int64_t n, float s, int32_t z);
+typedef void oct_table_span_fn(const uint8_t *x, uint8_t *y, int64_t n, const uint8_t table[256]);
+/* y = clamp(rne(fl(fl((a-za)*ma) + fl((b-zb)*mb))) + z); a step of 0 for b_step means one b for all. ma = s_a/s_y may be negative (Sub). */
+typedef struct oct_qbinary {
+    int32_t za, zb, z, lo, hi;
+    float ma, mb;          /* mul uses ma only: r = fl((float)((a-za)*(b-zb)) * ma) */
+} oct_qbinary;
+typedef void oct_qbinary_span_fn(const uint8_t *a, const uint8_t *b, int b_step, uint8_t *y, int64_t n, const oct_qbinary *p);
+typedef struct oct_quantize_kernel { const char *name; oct_isa isa; oct_quantize_span_fn *fn; } oct_quantize_kernel;
+typedef struct oct_dequantize_kernel { const char *name; oct_isa isa; oct_dequantize_span_fn *fn; } oct_dequantize_kernel;
+typedef struct oct_table_kernel { const char *name; oct_isa isa; oct_table_span_fn *fn; } oct_table_kernel;
+typedef struct oct_qadd_kernel { const char *name; oct_isa isa; oct_qbinary_span_fn *fn; } oct_qadd_kernel;
+typedef struct oct_qmul_kernel { const char *name; oct_isa isa; oct_qbinary_span_fn *fn; } oct_qmul_kernel;
+
+/* --- pools on NHWC: c channels of one output pixel from tap_count input pixels ------------------------------------------ */
+typedef void oct_maxpool_u8_fn(const uint8_t *const *taps, int32_t tap_count, int64_t c, uint8_t *y);
+typedef void oct_maxpool_f32_fn(const float *const *taps, int32_t tap_count, int64_t c, float *y);
+/* y = clamp(rne(fl((float)(sum(x) - tap_count*zx) * m)) + z); sums in s32. */
+typedef void oct_avgpool_u8_fn(const uint8_t *const *taps, int32_t tap_count, int64_t c, int32_t zx, float m, int32_t z, int32_t lo, int32_t hi, uint8_t *y);
+/* y = fl(sum in tap order) * m */
+typedef void oct_avgpool_f32_fn(const float *const *taps, int32_t tap_count, int64_t c, float m, float *y);
+typedef struct oct_maxpool_u8_kernel { const char *name; oct_isa isa; oct_maxpool_u8_fn *fn; } oct_maxpool_u8_kernel;
+typedef struct oct_maxpool_f32_kernel { const char *name; oct_isa isa; oct_maxpool_f32_fn *fn; } oct_maxpool_f32_kernel;
+typedef struct oct_avgpool_u8_kernel { const char *name; oct_isa isa; oct_avgpool_u8_fn *fn; } oct_avgpool_u8_kernel;
+typedef struct oct_avgpool_f32_kernel { const char *name; oct_isa isa; oct_avgpool_f32_fn *fn; } oct_avgpool_f32_kernel;
+
+/* --- registry: generated from kernels.inc -------------------------------------------------------------------------------
+ * For each family F: `const oct_F_kernel *oct_F_get(int i)` walks all rows (NULL at the end; tests and bench),
+ * `oct_F_best(isa)` is the last row whose level is <= isa (rows stand in order of level, the better one later),
+ * `oct_F_find(name)` resolves the tactic named in a plan (NULL when unknown). */
+#define OCT_FAMILY(F)                              \
+    const oct_##F##_kernel *oct_##F##_get(int i);  \
+    const oct_##F##_kernel *oct_##F##_best(oct_isa isa); \
+    const oct_##F##_kernel *oct_##F##_find(const char *name);
+OCT_FAMILY(qconv)
+OCT_FAMILY(fconv)
+OCT_FAMILY(qdw)
+OCT_FAMILY(fdw)
+OCT_FAMILY(quantize)
+OCT_FAMILY(dequantize)
+OCT_FAMILY(table)
+OCT_FAMILY(qadd)
+OCT_FAMILY(qmul)
+OCT_FAMILY(maxpool_u8)
+OCT_FAMILY(maxpool_f32)
+OCT_FAMILY(avgpool_u8)
+OCT_FAMILY(avgpool_f32)
+#undef OCT_FAMILY
+/* qconv and fconv choose by shape too: the variant for oc output channels (narrow panels for few channels). */
+const oct_qconv_kernel *oct_qconv_choose(oct_isa isa, int32_t oc, int64_t k);
+const oct_fconv_kernel *oct_fconv_choose(oct_isa isa, int32_t oc, int64_t k);
+const oct_qdw_kernel *oct_qdw_choose(oct_isa isa, int32_t kh, int32_t kw);
+
+/* Hash over the names of all rows: part of a plan's identity. */
+uint64_t oct_kernel_list_hash(void);
+
+#endif

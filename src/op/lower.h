@@ -1,0 +1,58 @@
+/* Lowering: what an operator's oct_op_lower_<stem> may use to turn its node into plan steps.  DESIGN 5.3.
+ *
+ * Every graph value has at most one physical tensor per layout, made on demand. Because plan tensors are strided views and the
+ * generic steps (copy, unary, binary, reduce, ...) obey strides, only steps that walk memory themselves (conv, pool, matmul by
+ * constant) ask for a layout; the others pass ANY and give their output the layout of their input. */
+#ifndef OCT_OP_LOWER_H
+#define OCT_OP_LOWER_H
+
+#include "ir/op.h"
+#include "plan/plan.h"
+
+/* PLAIN: dense in ONNX order. NHWC: dense with channels (axis 1) last; rank >= 3 only, lower ranks are PLAIN. */
+typedef enum oct_layout { OCT_LAYOUT_ANY, OCT_LAYOUT_PLAIN, OCT_LAYOUT_NHWC } oct_layout;
+
+typedef struct oct_lower {
+    oct_graph *g;             /* concrete shapes everywhere */
+    oct_draft *d;
+    oct_isa isa;
+    oct_node *node;           /* being lowered: gives steps their name, op, sources and reason */
+    int threads;              /* hint for tiling decisions only; results never depend on it */
+    void *state;              /* value -> tensors, private to src/op/lower.c */
+} oct_lower;
+
+oct_status oct_lower_create(oct_graph *g, oct_isa isa, oct_lower **out);
+void oct_lower_destroy(oct_lower *l); /* not g */
+
+/* Plan tensor that holds v in the wanted layout; a COPY (precision convert) is emitted when it exists only in another. Constants
+ * are put into the constant section on first use (s8 codes with quant stored as u8 + 128). */
+oct_status oct_lower_in(oct_lower *l, oct_value *v, oct_layout want, int32_t *tensor);
+/* New arena tensor for output v. ANY = PLAIN. 8-bit codes get scale and stored zero from v->quant when per tensor. */
+oct_status oct_lower_out(oct_lower *l, oct_value *v, oct_layout layout, int32_t *tensor);
+/* Let output v be a view of an existing tensor: dims of v, given strides (elements) and byte offset relative to `of`'s first element. */
+oct_status oct_lower_view(oct_lower *l, oct_value *v, int32_t of, const int64_t *strides, int64_t byte_offset);
+/* A nameless view of a tensor, for steps that need other dims or a part of it. */
+oct_status oct_lower_subview(oct_lower *l, int32_t of, int rank, const int64_t *dims, const int64_t *strides, int64_t byte_offset, int32_t *tensor);
+/* A nameless temporary in the arena, dense. */
+oct_status oct_lower_temp(oct_lower *l, oct_dtype dtype, int rank, const int64_t *dims, int32_t *tensor);
+/* The layout that v has already (PLAIN or NHWC), for operators that follow their input. */
+oct_layout oct_lower_layout(const oct_lower *l, const oct_value *v);
+const oct_plan_tensor *oct_lower_tensor(const oct_lower *l, int32_t tensor);
+
+/* Emit a step for l->node. tactic may be "". Precision: INT8 when the arithmetic is on 8-bit codes, FLOAT, INTEGER for index and
+ * shape values, CONVERT for quantize, dequantize and layout copies. *step (may be NULL) lets the caller set macs and scratch sizes. */
+oct_status oct_lower_step(oct_lower *l, oct_step_kind kind, oct_precision precision, const char *tactic, int n_in, const int32_t *in, int n_out,
+                          const int32_t *out, const void *params, size_t params_size, oct_plan_step **step);
+
+/* Stored form of a code tensor's per-tensor parameters: s8 zero + 128, limits of the stored dtype. false when quant is absent or per axis. */
+typedef struct oct_stored_quant {
+    float scale;
+    int32_t zero, lo, hi;
+} oct_stored_quant;
+bool oct_value_stored_quant(const oct_value *v, oct_stored_quant *out);
+
+/* Lower the whole graph in order and add ports and taps (values marked is_output that are no graph output). Arena offsets are not
+ * assigned yet: src/build/memory.c does that. */
+oct_status oct_lower_graph(oct_lower *l);
+
+#endif
