@@ -1,0 +1,155 @@
+/* The registry: one table and three lookups for each kernel family, generated from kernels.inc.  DESIGN 6.1.
+ *
+ * Adding a kernel is one row there and one file; nothing here changes. Choice by shape stands at the end. */
+#include "kernels/kernel.h"
+
+#include <string.h>
+#include "base/hash.h"
+#include "kernels/rows.h"
+
+#define ROW(name, isa) #name, OCT_ISA_##isa
+
+#define OCT_KERNEL_qconv(name, isa, mr, nr) {ROW(name, isa), mr, nr, oct_##name},
+static const oct_qconv_kernel qconv_rows[] = {
+#include "kernels/kernels.inc"
+};
+#define OCT_KERNEL_fconv(name, isa, mr, nr) {ROW(name, isa), mr, nr, oct_##name},
+static const oct_fconv_kernel fconv_rows[] = {
+#include "kernels/kernels.inc"
+};
+#define OCT_KERNEL_qdw(name, isa, h, w) {ROW(name, isa), h, w, oct_##name, oct_##name##_bytes, oct_##name##_pack},
+static const oct_qdw_kernel qdw_rows[] = {
+#include "kernels/kernels.inc"
+};
+#define OCT_KERNEL_fdw(name, isa) {ROW(name, isa), oct_##name},
+static const oct_fdw_kernel fdw_rows[] = {
+#include "kernels/kernels.inc"
+};
+#define OCT_KERNEL_quantize(name, isa) {ROW(name, isa), oct_##name},
+static const oct_quantize_kernel quantize_rows[] = {
+#include "kernels/kernels.inc"
+};
+#define OCT_KERNEL_dequantize(name, isa) {ROW(name, isa), oct_##name},
+static const oct_dequantize_kernel dequantize_rows[] = {
+#include "kernels/kernels.inc"
+};
+#define OCT_KERNEL_table(name, isa) {ROW(name, isa), oct_##name},
+static const oct_table_kernel table_rows[] = {
+#include "kernels/kernels.inc"
+};
+#define OCT_KERNEL_qadd(name, isa) {ROW(name, isa), oct_##name},
+static const oct_qadd_kernel qadd_rows[] = {
+#include "kernels/kernels.inc"
+};
+#define OCT_KERNEL_qmul(name, isa) {ROW(name, isa), oct_##name},
+static const oct_qmul_kernel qmul_rows[] = {
+#include "kernels/kernels.inc"
+};
+#define OCT_KERNEL_maxpool_u8(name, isa) {ROW(name, isa), oct_##name},
+static const oct_maxpool_u8_kernel maxpool_u8_rows[] = {
+#include "kernels/kernels.inc"
+};
+#define OCT_KERNEL_maxpool_f32(name, isa) {ROW(name, isa), oct_##name},
+static const oct_maxpool_f32_kernel maxpool_f32_rows[] = {
+#include "kernels/kernels.inc"
+};
+#define OCT_KERNEL_avgpool_u8(name, isa) {ROW(name, isa), oct_##name},
+static const oct_avgpool_u8_kernel avgpool_u8_rows[] = {
+#include "kernels/kernels.inc"
+};
+#define OCT_KERNEL_avgpool_f32(name, isa) {ROW(name, isa), oct_##name},
+static const oct_avgpool_f32_kernel avgpool_f32_rows[] = {
+#include "kernels/kernels.inc"
+};
+
+#define COUNT(F) ((int)(sizeof F##_rows / sizeof F##_rows[0]))
+#define FAMILY(F)                                                                              \
+    const oct_##F##_kernel *oct_##F##_get(int i) { return i >= 0 && i < COUNT(F) ? &F##_rows[i] : NULL; } \
+    const oct_##F##_kernel *oct_##F##_best(oct_isa isa)                                        \
+    {                                                                                          \
+        const oct_##F##_kernel *best = &F##_rows[0];                                           \
+        for (int i = 1; i < COUNT(F); i++)                                                     \
+            if (F##_rows[i].isa <= isa)                                                        \
+                best = &F##_rows[i];                                                           \
+        return best;                                                                           \
+    }                                                                                          \
+    const oct_##F##_kernel *oct_##F##_find(const char *name)                                   \
+    {                                                                                          \
+        for (int i = 0; i < COUNT(F); i++)                                                     \
+            if (strcmp(F##_rows[i].name, name) == 0)                                           \
+                return &F##_rows[i];                                                           \
+        return NULL;                                                                           \
+    }
+FAMILY(qconv)
+FAMILY(fconv)
+FAMILY(qdw)
+FAMILY(fdw)
+FAMILY(quantize)
+FAMILY(dequantize)
+FAMILY(table)
+FAMILY(qadd)
+FAMILY(qmul)
+FAMILY(maxpool_u8)
+FAMILY(maxpool_f32)
+FAMILY(avgpool_u8)
+FAMILY(avgpool_f32)
+
+/* The cheaper of two panel widths for oc columns: fewer columns computed; on a tie the later row. */
+static bool less_waste(int32_t oc, int32_t nr, int32_t best_nr)
+{
+    int64_t columns = ((int64_t)oc + nr - 1) / nr * nr, best = ((int64_t)oc + best_nr - 1) / best_nr * best_nr;
+    return columns <= best;
+}
+
+const oct_qconv_kernel *oct_qconv_choose(oct_isa isa, int32_t oc, int64_t k)
+{
+    const oct_qconv_kernel *best = oct_qconv_best(isa);
+    for (int i = 0; i < COUNT(qconv); i++)
+        if (qconv_rows[i].isa == best->isa && less_waste(oc, qconv_rows[i].nr, best->nr))
+            best = &qconv_rows[i];
+    return best;
+}
+
+const oct_fconv_kernel *oct_fconv_choose(oct_isa isa, int32_t oc, int64_t k)
+{
+    const oct_fconv_kernel *best = oct_fconv_best(isa);
+    for (int i = 0; i < COUNT(fconv); i++)
+        if (fconv_rows[i].isa == best->isa && less_waste(oc, fconv_rows[i].nr, best->nr))
+            best = &fconv_rows[i];
+    return best;
+}
+
+const oct_qdw_kernel *oct_qdw_choose(oct_isa isa, int32_t kh, int32_t kw)
+{
+    const oct_qdw_kernel *best = &qdw_rows[0];
+    for (int i = 1; i < COUNT(qdw); i++) {
+        const oct_qdw_kernel *row = &qdw_rows[i];
+        if (row->isa <= isa && (row->kh == 0 || row->kh == kh) && (row->kw == 0 || row->kw == kw))
+            best = row;
+    }
+    return best;
+}
+
+uint64_t oct_kernel_list_hash(void)
+{
+    static const char *const names[] = {
+#define OCT_KERNEL_qconv(name, ...) #name,
+#define OCT_KERNEL_fconv(name, ...) #name,
+#define OCT_KERNEL_qdw(name, ...) #name,
+#define OCT_KERNEL_fdw(name, ...) #name,
+#define OCT_KERNEL_quantize(name, ...) #name,
+#define OCT_KERNEL_dequantize(name, ...) #name,
+#define OCT_KERNEL_table(name, ...) #name,
+#define OCT_KERNEL_qadd(name, ...) #name,
+#define OCT_KERNEL_qmul(name, ...) #name,
+#define OCT_KERNEL_maxpool_u8(name, ...) #name,
+#define OCT_KERNEL_maxpool_f32(name, ...) #name,
+#define OCT_KERNEL_avgpool_u8(name, ...) #name,
+#define OCT_KERNEL_avgpool_f32(name, ...) #name,
+#include "kernels/kernels.inc"
+    };
+    uint64_t h = 0;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        h = oct_hash64(names[i], strlen(names[i]) + 1, h);
+    return h;
+}
