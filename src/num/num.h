@@ -12,6 +12,15 @@
 /* Round half to even to an integral float. */
 static inline float oct_rne(float x) { return nearbyintf(x); }
 
+/* The same for |x| < 2^22 as an integer: adding 1.5 * 2^23 leaves no fraction bits, so the addition itself rounds. Unlike
+ * nearbyintf and fminf it is no library call and vectorises on every target; the comparisons below take NaN to lo. */
+static inline int32_t oct_rne_small(float x) { return (int32_t)((x + 12582912.0f) - 12582912.0f); }
+static inline float oct_clamp_nan_lo(float x, float lo, float hi)
+{
+    x = x > lo ? x : lo;
+    return x < hi ? x : hi;
+}
+
 /* sat(rne(x / s) + z) into [lo, hi] as an integer; NaN gives z. s is finite and > 0, lo <= z <= hi, |lo|,|hi| <= 65,535.
  * The clamp happens before rounding, on limits that are integers: the same result, and no conversion can overflow. */
 static inline int32_t oct_quantize(float x, float s, int32_t z, int32_t lo, int32_t hi)
@@ -19,8 +28,7 @@ static inline int32_t oct_quantize(float x, float s, int32_t z, int32_t lo, int3
     float q = x / s;
     if (q != q)
         return z;
-    q = fminf(fmaxf(q, (float)(lo - z)), (float)(hi - z));
-    return (int32_t)oct_rne(q) + z;
+    return oct_rne_small(oct_clamp_nan_lo(q, (float)(lo - z), (float)(hi - z))) + z;
 }
 
 static inline float oct_dequantize(int32_t q, float s, int32_t z) { return (float)(q - z) * s; }
@@ -28,8 +36,7 @@ static inline float oct_dequantize(int32_t q, float s, int32_t z) { return (floa
 /* The epilogue rule of DESIGN 3.5: t = (float)acc, r = t * m, q = clamp(rne(r) + z, lo, hi). */
 static inline int32_t oct_requantize_f(float r, int32_t z, int32_t lo, int32_t hi)
 {
-    r = fminf(fmaxf(r, (float)(lo - z)), (float)(hi - z));
-    return (int32_t)oct_rne(r) + z;
+    return oct_rne_small(oct_clamp_nan_lo(r, (float)(lo - z), (float)(hi - z))) + z;
 }
 static inline int32_t oct_requantize(int32_t acc, float m, int32_t z, int32_t lo, int32_t hi)
 {
