@@ -64,12 +64,14 @@ typedef struct oct_attr {
 
 /* What a pass has fused behind a node, applied in this order: + residual, activation. */
 typedef struct oct_fused {
-    int32_t residual;      /* index of the input that is added to the result; 0 = none (input 0 is never a residual) */
-    bool residual_inner;   /* int8 only: the graph quantizes the result before the Add (inner_quant) */
+    int32_t residual;      /* index of the input that is added to the result: 3 (2 is the bias slot, NULL without one); 0 = none */
+    bool residual_inner;   /* int8 only: the graph clamps and quantizes the result before the Add, with these: */
+    bool inner_clamp;
+    float inner_lo, inner_hi;
     const oct_quant *inner_quant;
+    oct_dtype inner_dtype;
     bool clamp;            /* result = min(max(result, lo), hi) in real units; +-INFINITY = open */
     float lo, hi;
-    int32_t pad[8];        /* explicit pads folded from a Pad node, begin then end per spatial axis (added to the attribute) */
 } oct_fused;
 
 struct oct_node {
