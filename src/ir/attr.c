@@ -107,3 +107,13 @@ oct_status oct_node_set_ints(oct_graph *g, oct_node *n, const char *name, const 
 {
     return oct_node_set_attr(g, n, &(oct_attr){.name = name, .kind = OCT_ATTR_INTS, .n = count, .ints = v});
 }
+
+void oct_node_drop_attr(oct_node *n, const char *name)
+{
+    for (int32_t i = 0; i < n->attr_count; i++)
+        if (strcmp(n->attrs[i].name, name) == 0) {
+            memmove(&n->attrs[i], &n->attrs[i + 1], (size_t)(n->attr_count - i - 1) * sizeof *n->attrs);
+            n->attr_count--;
+            return;
+        }
+}

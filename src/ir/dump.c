@@ -157,29 +157,18 @@ static void put_attrs(oct_text *t, const oct_node *n)
 
 static void put_fused(oct_text *t, const oct_fused *f)
 {
-    bool pads = false;
-    for (int i = 0; i < 8; i++)
-        pads |= f->pad[i] != 0;
-    if (!f->residual && !f->clamp && !pads)
+    if (!f->residual && !f->clamp)
         return;
-    const char *sep = "";
     oct_text_printf(t, " fused{");
-    if (f->residual) {
+    if (f->residual)
         oct_text_printf(t, "res=%d", (int)f->residual);
-        if (f->residual_inner && f->inner_quant)
-            oct_text_printf(t, " inner=(%.9g,%d)", (double)f->inner_quant->scale[0], (int)f->inner_quant->zero[0]);
-        sep = " ";
+    if (f->residual_inner && f->inner_quant) {
+        oct_text_printf(t, " inner=%s(%.9g,%d)", short_name(f->inner_dtype), (double)f->inner_quant->scale[0], (int)f->inner_quant->zero[0]);
+        if (f->inner_clamp)
+            oct_text_printf(t, "[%.9g,%.9g]", (double)f->inner_lo, (double)f->inner_hi);
     }
-    if (f->clamp) {
-        oct_text_printf(t, "%sclamp=[%.9g,%.9g]", sep, (double)f->lo, (double)f->hi);
-        sep = " ";
-    }
-    if (pads) {
-        oct_text_printf(t, "%spad=[", sep);
-        for (int i = 0; i < 8; i++)
-            oct_text_printf(t, "%s%d", i ? "," : "", (int)f->pad[i]);
-        oct_text_printf(t, "]");
-    }
+    if (f->clamp)
+        oct_text_printf(t, "%sclamp=[%.9g,%.9g]", f->residual ? " " : "", (double)f->lo, (double)f->hi);
     oct_text_printf(t, "}");
 }
 

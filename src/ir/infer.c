@@ -25,7 +25,8 @@ oct_status oct_graph_bind(oct_graph *g, const int64_t *dim_values)
         oct_value *v = g->values[i];
         if (!v->producer)
             continue; /* graph inputs and constants keep what they are */
-        v->dtype = OCT_DTYPE_NONE;
+        if (!v->quant) /* code tensors keep the type that a pass gave them */
+            v->dtype = OCT_DTYPE_NONE;
         v->shape.rank = -1;
         v->known = NULL;
     }

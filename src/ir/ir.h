@@ -147,6 +147,7 @@ oct_status oct_node_set_float(oct_graph *g, oct_node *n, const char *name, float
 oct_status oct_node_set_string(oct_graph *g, oct_node *n, const char *name, const char *v);
 oct_status oct_node_set_ints(oct_graph *g, oct_node *n, const char *name, const int64_t *v, int count);
 oct_status oct_node_set_attr(oct_graph *g, oct_node *n, const oct_attr *attr); /* deep copy */
+void oct_node_drop_attr(oct_node *n, const char *name);                        /* absent is fine */
 
 /* --- looking --- */
 static inline oct_value *oct_node_in(const oct_node *n, int i) { return i < n->input_count ? n->inputs[i] : NULL; }

@@ -27,12 +27,17 @@ static oct_status check_quant(const oct_value *v, const char *where)
     return OCT_OK;
 }
 
+static bool is_weighted(const oct_node *n)
+{
+    return n->op == OCT_OP_CONV || n->op == OCT_OP_CONV_TRANSPOSE || n->op == OCT_OP_GEMM || n->op == OCT_OP_MATMUL;
+}
+
 static oct_status check_int8(const oct_node *n, const char *where)
 {
     const oct_value *x = oct_node_in(n, 0);
     if (!x || !x->quant)
         return oct_fail(OCT_ERR_INTERNAL, "after %s: int8 node '%s' reads a tensor without quantization parameters", where, n->name);
-    if (n->op == OCT_OP_CONV || n->op == OCT_OP_CONV_TRANSPOSE || n->op == OCT_OP_GEMM || n->op == OCT_OP_MATMUL) {
+    if (is_weighted(n)) {
         const oct_value *w = oct_node_in(n, 1);
         if (!w || !w->quant)
             return oct_fail(OCT_ERR_INTERNAL, "after %s: int8 node '%s' has weights without quantization parameters", where, n->name);
@@ -65,8 +70,8 @@ static oct_status check_node(const oct_graph *g, int64_t at, facts *f, const cha
     if (n->op <= OCT_OP_NONE || n->op >= OCT_OP_COUNT)
         return oct_fail(OCT_ERR_INTERNAL, "after %s: node '%s' has no operator", where, n->name);
     const oct_op_def *def = oct_op_get(n->op);
-    int extra = n->fused.residual ? 1 : 0; /* a fused residual stands behind the operator's own inputs */
-    if (n->input_count < def->min_in || (def->max_in >= 0 && n->input_count > def->max_in + extra) || n->output_count < def->min_out ||
+    int max_in = is_weighted(n) ? (n->fused.residual ? 4 : 3) : def->max_in; /* bias and residual may be fused: op_defs.inc */
+    if (n->input_count < def->min_in || (max_in >= 0 && n->input_count > max_in) || n->output_count < def->min_out ||
         (def->max_out >= 0 && n->output_count > def->max_out))
         return oct_fail(OCT_ERR_INTERNAL, "after %s: %s '%s' has %d inputs and %d outputs", where, def->name, n->name, (int)n->input_count,
                         (int)n->output_count);
