@@ -36,6 +36,10 @@ oct_status oct_arena_printf(oct_arena *arena, char **out, const char *format, ..
 
 /* Growing array: OCT_PUSH(array, count, capacity, value) is an expression of type oct_status. */
 oct_status oct_grow(void **array, int64_t *capacity, int64_t need, size_t element);
+#define OCT_PUSH(array, count, capacity, value)                                              \
+    (oct_grow((void **)&(array), &(capacity), (count) + 1, sizeof *(array)) == OCT_OK        \
+         ? ((array)[(count)++] = (value), OCT_OK)                                            \
+         : oct_last_error()->status)
 
 /* Growing text. Zero-initialise; errors stick and come out of oct_text_finish. */
 typedef struct oct_text {

@@ -1,0 +1,121 @@
+/* Which instruction-set level may be used, and the floating-point mode that all arithmetic assumes.  DESIGN 3.5, 6.3.
+ *
+ * The level is what CPUID offers and XCR0 says the operating system saves. It is read once: CPUID traps in a virtual
+ * machine and then costs tens of microseconds. */
+#include "cpu/cpu.h"
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <cpuid.h>
+#include <xmmintrin.h>
+#elif !defined(__aarch64__)
+#include <fenv.h>
+#endif
+
+static const char *const isa_names[OCT_ISA_COUNT] = {"portable", "avx2", "avx512vnni"};
+
+#if defined(__x86_64__) || defined(__i386__)
+static bool all_set(uint32_t value, uint32_t bits) { return (value & bits) == bits; }
+
+static uint64_t read_xcr0(void)
+{
+    uint32_t lo, hi;
+    __asm__ volatile("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+    return (uint64_t)hi << 32 | lo;
+}
+
+static oct_isa detect(void)
+{
+    const uint32_t fma_avx_f16c = 1u << 12 | 1u << 28 | 1u << 29, osxsave = 1u << 27;
+    const uint32_t avx2_bmi2 = 1u << 5 | 1u << 8;
+    const uint32_t f_dq_bw_vl = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31;
+    const uint32_t vbmi_vnni = 1u << 1 | 1u << 11;
+    const uint64_t ymm_saved = 0x6, zmm_saved = 0xE6;
+    uint32_t a, b, c, d;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !all_set(c, fma_avx_f16c | osxsave))
+        return OCT_ISA_PORTABLE;
+    uint64_t saved = read_xcr0();
+    if ((saved & ymm_saved) != ymm_saved || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !all_set(b, avx2_bmi2))
+        return OCT_ISA_PORTABLE;
+    if ((saved & zmm_saved) != zmm_saved || !all_set(b, f_dq_bw_vl) || !all_set(c, vbmi_vnni))
+        return OCT_ISA_AVX2;
+    return OCT_ISA_AVX512VNNI;
+}
+#else
+static oct_isa detect(void) { return OCT_ISA_PORTABLE; }
+#endif
+
+oct_isa oct_cpu_detect(void)
+{
+    static _Atomic int level = -1; /* all threads compute the same value: a race only repeats the work */
+    int l = atomic_load_explicit(&level, memory_order_relaxed);
+    if (l < 0) {
+        l = (int)detect();
+        atomic_store_explicit(&level, l, memory_order_relaxed);
+    }
+    return (oct_isa)l;
+}
+
+oct_status oct_cpu_isa(oct_isa *out)
+{
+    oct_isa has = oct_cpu_detect();
+    const char *wanted = getenv("OCTAVO_ISA");
+    if (!wanted || !*wanted) {
+        *out = has;
+        return OCT_OK;
+    }
+    int level = oct_isa_parse(wanted);
+    if (level < 0)
+        return oct_fail(OCT_ERR_USAGE, "OCTAVO_ISA=%s is no level; the levels are portable, avx2, avx512vnni", wanted);
+    if (level > (int)has)
+        return oct_fail(OCT_ERR_UNSUPPORTED, "OCTAVO_ISA=%s is above what this CPU has (%s)", wanted, isa_names[has]);
+    *out = (oct_isa)level;
+    return OCT_OK;
+}
+
+const char *oct_isa_name(oct_isa isa) { return (unsigned)isa < OCT_ISA_COUNT ? isa_names[isa] : "unknown"; }
+
+int oct_isa_parse(const char *name)
+{
+    for (int i = 0; i < OCT_ISA_COUNT; i++)
+        if (strcmp(name, isa_names[i]) == 0)
+            return i;
+    return -1;
+}
+
+/* --- floating-point mode: round to nearest even, denormals kept, exceptions masked --- */
+
+#if defined(__x86_64__) || defined(__i386__)
+oct_fpenv oct_fpenv_enter(void)
+{
+    oct_fpenv saved = _mm_getcsr();
+    _mm_setcsr(0x1F80);
+    return saved;
+}
+
+void oct_fpenv_leave(oct_fpenv saved) { _mm_setcsr(saved); }
+#elif defined(__aarch64__)
+oct_fpenv oct_fpenv_enter(void)
+{
+    uint64_t saved;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(saved));
+    __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)0));
+    return (oct_fpenv)saved;
+}
+
+void oct_fpenv_leave(oct_fpenv saved) { __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)saved)); }
+#else
+oct_fpenv oct_fpenv_enter(void)
+{
+    int saved = fegetround();
+    fesetround(FE_TONEAREST);
+    return (oct_fpenv)saved;
+}
+
+void oct_fpenv_leave(oct_fpenv saved) { fesetround((int)saved); }
+#endif
