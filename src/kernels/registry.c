@@ -94,18 +94,21 @@ FAMILY(maxpool_f32)
 FAMILY(avgpool_u8)
 FAMILY(avgpool_f32)
 
-/* The cheaper of two panel widths for oc columns: fewer columns computed; on a tie the later row. */
-static bool less_waste(int32_t oc, int32_t nr, int32_t best_nr)
+/* Relative time of a layer of oc columns in panels of nr: the columns computed, and a handicap in percent of the narrow
+ * tiles that bench_kernels shows: 16 columns load an activation for each dot, 48 fill their rows less evenly, and between 32
+ * and 64 the short sums profit from whole-line stores, the long ones from more rows to a weight. */
+static int64_t panel_cost(int32_t oc, int32_t nr, int64_t k)
 {
-    int64_t columns = ((int64_t)oc + nr - 1) / nr * nr, best = ((int64_t)oc + best_nr - 1) / best_nr * best_nr;
-    return columns <= best;
+    const int64_t columns = ((int64_t)oc + nr - 1) / nr * nr;
+    const bool short_sum = k <= 128;
+    return columns * (nr == 16 ? 110 : nr == 48 ? 104 : nr == 32 ? 100 + short_sum : 100 + !short_sum);
 }
 
 const oct_qconv_kernel *oct_qconv_choose(oct_isa isa, int32_t oc, int64_t k)
 {
     const oct_qconv_kernel *best = oct_qconv_best(isa);
     for (int i = 0; i < COUNT(qconv); i++)
-        if (qconv_rows[i].isa == best->isa && less_waste(oc, qconv_rows[i].nr, best->nr))
+        if (qconv_rows[i].isa == best->isa && panel_cost(oc, qconv_rows[i].nr, k) < panel_cost(oc, best->nr, k))
             best = &qconv_rows[i];
     return best;
 }
@@ -114,7 +117,7 @@ const oct_fconv_kernel *oct_fconv_choose(oct_isa isa, int32_t oc, int64_t k)
 {
     const oct_fconv_kernel *best = oct_fconv_best(isa);
     for (int i = 0; i < COUNT(fconv); i++)
-        if (fconv_rows[i].isa == best->isa && less_waste(oc, fconv_rows[i].nr, best->nr))
+        if (fconv_rows[i].isa == best->isa && panel_cost(oc, fconv_rows[i].nr, k) < panel_cost(oc, best->nr, k))
             best = &fconv_rows[i];
     return best;
 }

@@ -1,0 +1,501 @@
+/* Speed of every row of kernels.inc on layer shapes of real networks: GMAC/s and percent of the vpdpbusd (or fma) peak that
+ * the same process measures in between; spans and pools in Gelement/s.  DESIGN 6, docs/kernels-howto.md.
+ *
+ *   bench_kernels [part of a row's or a layer's name ...]
+ *
+ * Variants of one layer run interleaved; a figure is the best round (the median follows in brackets). One thread. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "kernels/kernel.h"
+
+enum { ROUNDS = 15, MAX_CASES = 64 };
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void *block(int64_t bytes, int seed)
+{
+    const size_t size = ((size_t)bytes + 191) / 64 * 64;
+    uint8_t *p = aligned_alloc(64, size);
+    if (!p) {
+        fprintf(stderr, "out of memory\n");
+        exit(70);
+    }
+    uint32_t x = 0x9e3779b9u * (uint32_t)(seed + 1);
+    for (size_t i = 0; i < size; i++) {
+        x = x * 1664525u + 1013904223u;
+        p[i] = seed < 0 ? 0 : (uint8_t)(x >> 24);
+    }
+    return p;
+}
+static float *floats(int64_t n, int seed)
+{
+    float *p = block(n * 4, -1);
+    uint32_t x = 0x9e3779b9u * (uint32_t)(seed + 1);
+    for (int64_t i = 0; i < n; i++) {
+        x = x * 1664525u + 1013904223u;
+        p[i] = (float)(int32_t)x * 0x1p-31f;
+    }
+    return p;
+}
+
+/* --- peaks: 24 independent chains in registers, operations of 64 (vpdpbusd) or 16 (fma) MACs -------------------------------- */
+#ifdef __x86_64__
+#define CHAIN(op, i) op " %%zmm30, %%zmm31, %%zmm" #i "\n\t"
+#define CHAINS(op)                                                                                                                \
+    CHAIN(op, 0) CHAIN(op, 1) CHAIN(op, 2) CHAIN(op, 3) CHAIN(op, 4) CHAIN(op, 5) CHAIN(op, 6) CHAIN(op, 7) CHAIN(op, 8)          \
+    CHAIN(op, 9) CHAIN(op, 10) CHAIN(op, 11) CHAIN(op, 12) CHAIN(op, 13) CHAIN(op, 14) CHAIN(op, 15) CHAIN(op, 16) CHAIN(op, 17)  \
+    CHAIN(op, 18) CHAIN(op, 19) CHAIN(op, 20) CHAIN(op, 21) CHAIN(op, 22) CHAIN(op, 23)
+#define PEAK(name, op)                                                                                             \
+    __attribute__((target("avx512f,avx512vnni"))) static void name(int64_t loops)                                  \
+    {                                                                                                              \
+        __asm__ volatile("vpxord %%zmm30, %%zmm30, %%zmm30\n\tvpxord %%zmm31, %%zmm31, %%zmm31\n\t"                \
+                         "1:\n\t" CHAINS(op) "sub $1, %0\n\tjnz 1b"                                                \
+                         : "+r"(loops)                                                                             \
+                         :                                                                                         \
+                         : "zmm0", "zmm1", "zmm2", "zmm3", "zmm4", "zmm5", "zmm6", "zmm7", "zmm8", "zmm9", "zmm10", "zmm11",      \
+                           "zmm12", "zmm13", "zmm14", "zmm15", "zmm16", "zmm17", "zmm18", "zmm19", "zmm20", "zmm21", "zmm22",     \
+                           "zmm23", "zmm30", "zmm31", "cc");                                                       \
+    }
+PEAK(peak_int8, "vpdpbusd")
+PEAK(peak_f32, "vfmadd231ps")
+#endif
+
+/* GMAC/s of the register loop; 0 where the level cannot run. */
+static double peak(bool integer)
+{
+#ifdef __x86_64__
+    if (oct_cpu_detect() >= OCT_ISA_AVX512VNNI) {
+        const int64_t loops = 50000;
+        double t = now();
+        integer ? peak_int8(loops) : peak_f32(loops);
+        return (double)loops * 24 * (integer ? 64 : 16) / (now() - t) * 1e-9;
+    }
+#endif
+    return 0;
+}
+
+/* --- one table of cases per layer: run them in turn --------------------------------------------------------------------------- */
+typedef struct bench_case {
+    const char *kernel;
+    void (*run)(void *context);
+    void *context;
+    double best, times[ROUNDS];
+} bench_case;
+static bench_case cases[MAX_CASES];
+static int case_count;
+static int filter_count;
+static char **filters;
+
+static bool wanted(const char *layer, const char *kernel)
+{
+    for (int i = 0; i < filter_count; i++)
+        if (!strstr(layer, filters[i]) && !strstr(kernel, filters[i]))
+            return false;
+    return true;
+}
+
+static void add_case(const char *kernel, void (*run)(void *), void *context)
+{
+    if (case_count < MAX_CASES)
+        cases[case_count++] = (bench_case){.kernel = kernel, .run = run, .context = context};
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+enum { UNIT_INT8, UNIT_F32, UNIT_ELEMENTS };
+
+static void run_cases(const char *layer, double work, int unit)
+{
+    double peaks[ROUNDS];
+    for (int r = 0; r < ROUNDS; r++) {
+        peaks[r] = unit == UNIT_ELEMENTS ? 0 : peak(unit == UNIT_INT8);
+        for (int i = 0; i < case_count; i++) {
+            bench_case *c = &cases[i];
+            c->run(c->context);
+            int64_t runs = 1;
+            double seconds;
+            for (;; runs *= 4) {
+                double t = now();
+                for (int64_t j = 0; j < runs; j++)
+                    c->run(c->context);
+                seconds = now() - t;
+                if (seconds > 5e-4)
+                    break;
+            }
+            c->times[r] = seconds / (double)runs;
+        }
+    }
+    qsort(peaks, ROUNDS, sizeof peaks[0], by_value);
+    for (int i = 0; i < case_count; i++) {
+        bench_case *c = &cases[i];
+        qsort(c->times, ROUNDS, sizeof c->times[0], by_value);
+        const double rate = work / c->times[0] * 1e-9, median = work / c->times[ROUNDS / 2] * 1e-9, top = peaks[ROUNDS - 1];
+        printf("%-34s %-26s %9.2f us %8.2f %s", layer, c->kernel, c->times[0] * 1e6, rate, unit == UNIT_ELEMENTS ? "Gel/s " : "GMAC/s");
+        if (top > 0)
+            printf(" %5.1f %% of peak (median %.1f)", 100 * rate / top, 100 * median / top);
+        else
+            printf(" (median %.2f)", median);
+        printf("\n");
+        free(c->context);
+    }
+    case_count = 0;
+}
+
+/* --- convolutions ---------------------------------------------------------------------------------------------------------------- */
+typedef struct layer {
+    const char *name;
+    int32_t out, c, kernel, stride, oc; /* square maps: out x out pixels */
+    bool residual;
+} layer;
+
+static const layer conv_layers[] = {
+    {"resnet20 stem 3x3 3>16 @32", 32, 3, 3, 1, 16, false},
+    {"resnet20 3x3 16>16 @32", 32, 16, 3, 1, 16, true},
+    {"resnet20 3x3 32>32 @16", 16, 32, 3, 1, 32, true},
+    {"resnet20 3x3 64>64 @8", 8, 64, 3, 1, 64, true},
+    {"resnet50 stem 7x7/2 3>64 @112", 112, 3, 7, 2, 64, false},
+    {"resnet50 1x1 64>64 @56", 56, 64, 1, 1, 64, false},
+    {"resnet50 3x3 64>64 @56", 56, 64, 3, 1, 64, false},
+    {"resnet50 1x1 64>256 @56", 56, 64, 1, 1, 256, true},
+    {"resnet50 3x3 128>128 @28", 28, 128, 3, 1, 128, false},
+    {"resnet50 1x1 256>1024 @14", 14, 256, 1, 1, 1024, true},
+    {"resnet50 3x3 256>256 @14", 14, 256, 3, 1, 256, false},
+    {"resnet50 3x3 512>512 @7", 7, 512, 3, 1, 512, false},
+    {"resnet50 1x1 2048>512 @7", 7, 2048, 1, 1, 512, false},
+    {"resnet50 fc 2048>1000", 1, 2048, 1, 1, 1000, false},
+    {"mobilenetv2 stem 3x3/2 3>32 @112", 112, 3, 3, 2, 32, false},
+    {"mobilenetv2 1x1 16>96 @112", 112, 16, 1, 1, 96, false},
+    {"mobilenetv2 1x1 96>24 @56", 56, 96, 1, 1, 24, false},
+    {"mobilenetv2 1x1 24>144 @56", 56, 24, 1, 1, 144, false},
+    {"mobilenetv2 1x1 32>192 @28", 28, 32, 1, 1, 192, false},
+    {"mobilenetv2 1x1 192>64 @14", 14, 192, 1, 1, 64, true},
+    {"mobilenetv2 1x1 64>384 @14", 14, 64, 1, 1, 384, false},
+    {"mobilenetv2 1x1 96>576 @14", 14, 96, 1, 1, 576, false},
+    {"mobilenetv2 1x1 160>960 @7", 7, 160, 1, 1, 960, false},
+    {"mobilenetv2 1x1 960>320 @7", 7, 960, 1, 1, 320, false},
+};
+
+typedef struct conv_context {
+    oct_qconv_args q;
+    oct_fconv_args f;
+    oct_qepilogue e;
+    oct_qconv_fn *qfn;
+    oct_fconv_fn *ffn;
+    int32_t nr, oc, panels, rows, element;
+    int64_t panel_bytes, row_in, row_out;
+    int64_t taps[7];
+} conv_context;
+
+/* Rows outside, panels inside: a row of the image stays in L1 while the panels pass by. A 1x1 convolution has one long row,
+ * cut into pieces of about 12 KB. */
+static void run_conv(void *context)
+{
+    conv_context *x = context;
+    const int64_t m_all = x->qfn ? x->q.m : x->f.m, px = x->qfn ? x->q.px : x->f.px;
+    int64_t piece = 12288 / px / 14 * 14;
+    piece = piece < 28 ? 28 : piece;
+    for (int32_t row = 0; row < x->rows; row++)
+        for (int64_t i = 0; i < m_all; i += piece)
+            for (int32_t p = 0; p < x->panels; p++) {
+                const int64_t m = m_all - i < piece ? m_all - i : piece;
+                const int32_t n = x->oc - p * x->nr < x->nr ? x->oc - p * x->nr : x->nr;
+                const int64_t out = (row * m_all + i) * x->row_out + (int64_t)p * x->nr * x->element;
+                if (x->qfn) {
+                    oct_qconv_args g = x->q;
+                    g.a += row * x->row_in + i * px;
+                    g.w = (const char *)g.w + p * x->panel_bytes;
+                    g.c = (char *)g.c + out;
+                    g.res = g.res ? g.res + out : NULL;
+                    g.m = m, g.n = n;
+                    x->qfn(&g);
+                } else {
+                    oct_fconv_args g = x->f;
+                    g.a = (const float *)((const char *)g.a + row * x->row_in + i * px);
+                    g.w = (const char *)g.w + p * x->panel_bytes;
+                    g.c = (float *)((char *)g.c + out);
+                    g.m = m, g.n = n;
+                    x->ffn(&g);
+                }
+            }
+}
+
+static conv_context *conv_case(const layer *l, int32_t nr, int32_t element)
+{
+    conv_context *x = calloc(1, sizeof *x);
+    const bool one = l->kernel == 1;
+    const int64_t width = (int64_t)(l->out - 1) * l->stride + l->kernel, pixel = (int64_t)l->c * element;
+    x->nr = nr, x->oc = l->oc, x->element = element;
+    x->panels = (l->oc + nr - 1) / nr;
+    x->rows = one ? 1 : l->out;
+    x->row_in = width * pixel * l->stride;
+    x->row_out = (int64_t)l->oc * element;
+    for (int t = 0; t < l->kernel; t++)
+        x->taps[t] = t * width * pixel;
+    return x;
+}
+
+static void bench_conv(bool integer)
+{
+    for (size_t i = 0; i < sizeof conv_layers / sizeof conv_layers[0]; i++) {
+        const layer *l = &conv_layers[i];
+        const int64_t width = (int64_t)(l->out - 1) * l->stride + l->kernel, k = (int64_t)l->kernel * l->kernel * l->c;
+        const int64_t pixels = (int64_t)l->out * l->out, run_length = (int64_t)l->kernel * l->c;
+        const int32_t run = (int32_t)run_length;
+        uint8_t *codes = block(width * width * l->c, 1), *res = block(pixels * l->oc, 2), *out = block(pixels * l->oc, -1);
+        float *image = floats(width * width * l->c, 1), *fout = floats(pixels * l->oc, 2);
+        int8_t *w = block(k * l->oc, 3);
+        float *fw = floats(k * l->oc, 3), *scale = floats(l->oc, 4);
+        int32_t *bias = block(l->oc * 4, -1);
+        void *packed[MAX_CASES];
+        int packed_count = 0;
+        for (int32_t j = 0; j < l->oc; j++)
+            scale[j] = 0.0001f;
+        for (int v = 0; integer && oct_qconv_get(v); v++) {
+            const oct_qconv_kernel *row = oct_qconv_get(v);
+            if (row->isa > oct_cpu_detect() || !wanted(l->name, row->name))
+                continue;
+            conv_context *x = conv_case(l, row->nr, 1);
+            x->panel_bytes = oct_qconv_panel_bytes(row->nr, l->kernel, run);
+            char *panels = packed[packed_count++] = block(x->panel_bytes * x->panels, -1);
+            for (int32_t p = 0; p < x->panels; p++)
+                oct_qconv_pack(row->nr, p, l->oc, l->kernel, run, w, bias, scale, NULL, panels + p * x->panel_bytes);
+            x->e = (oct_qepilogue){.kind = l->residual ? OCT_EPI_U8_RES : OCT_EPI_U8, .zp = 3, .hi = 255, .res_zp = 7, .res_scale = 0.9f};
+            x->q = (oct_qconv_args){codes, (int64_t)l->stride * l->c, x->taps, l->kernel, run, panels, l->kernel == 1 ? pixels : l->out, 0,
+                                    out, l->oc, l->residual ? res : NULL, l->oc, &x->e};
+            x->qfn = row->fn;
+            add_case(row->name, run_conv, x);
+        }
+        for (int v = 0; !integer && oct_fconv_get(v); v++) {
+            const oct_fconv_kernel *row = oct_fconv_get(v);
+            if (row->isa > oct_cpu_detect() || !wanted(l->name, row->name))
+                continue;
+            conv_context *x = conv_case(l, row->nr, 4);
+            x->panel_bytes = oct_fconv_panel_bytes(row->nr, l->kernel, run);
+            char *panels = packed[packed_count++] = block(x->panel_bytes * x->panels, -1);
+            for (int32_t p = 0; p < x->panels; p++)
+                oct_fconv_pack(row->nr, p, l->oc, l->kernel, run, fw, NULL, panels + p * x->panel_bytes);
+            x->f = (oct_fconv_args){image, (int64_t)l->stride * l->c * 4, x->taps, l->kernel, run, panels, l->kernel == 1 ? pixels : l->out, 0,
+                                    fout, (int64_t)l->oc * 4, NULL, 0, 0, 1e30f};
+            x->ffn = row->fn;
+            add_case(row->name, run_conv, x);
+        }
+        run_cases(l->name, (double)pixels * (double)k * l->oc, integer ? UNIT_INT8 : UNIT_F32);
+        while (packed_count)
+            free(packed[--packed_count]);
+        free(codes), free(res), free(out), free(image), free(fout), free(w), free(fw), free(scale), free(bias);
+    }
+}
+
+/* --- depthwise ---------------------------------------------------------------------------------------------------------------------- */
+static const layer dw_layers[] = {
+    {"mobilenetv2 dw 3x3 32 @112", 112, 32, 3, 1, 0, false},  {"mobilenetv2 dw 3x3/2 96 @56", 56, 96, 3, 2, 0, false},
+    {"mobilenetv2 dw 3x3 144 @56", 56, 144, 3, 1, 0, false},  {"mobilenetv2 dw 3x3 192 @28", 28, 192, 3, 1, 0, false},
+    {"mobilenetv2 dw 3x3/2 192 @14", 14, 192, 3, 2, 0, false}, {"mobilenetv2 dw 3x3 384 @14", 14, 384, 3, 1, 0, false},
+    {"mobilenetv2 dw 3x3 576 @14", 14, 576, 3, 1, 0, false},  {"mobilenetv2 dw 3x3 960 @7", 7, 960, 3, 1, 0, false},
+    {"mobilenetv3 dw 5x5 120 @28", 28, 120, 5, 1, 0, false},  {"mobilenetv3 dw 5x5/2 672 @7", 7, 672, 5, 2, 0, false},
+    {"small dw 3x3 16 @32", 32, 16, 3, 1, 0, false},
+};
+
+typedef struct dw_context {
+    oct_qdw_args q;
+    oct_fdw_args f;
+    oct_qepilogue e;
+    oct_qdw_fn *qfn;
+    oct_fdw_fn *ffn;
+    int32_t rows, stride;
+    int64_t row_bytes, out_bytes;
+} dw_context;
+
+static void run_dw(void *context)
+{
+    dw_context *x = context;
+    for (int32_t y = 0; y < x->rows; y++) {
+        const void *rows[7];
+        const int32_t kh = x->qfn ? x->q.kh : x->f.kh;
+        const char *image = x->qfn ? (const char *)x->q.rows : (const char *)x->f.rows;
+        for (int32_t ky = 0; ky < kh; ky++)
+            rows[ky] = image + ((int64_t)y * x->stride + ky) * x->row_bytes;
+        if (x->qfn) {
+            oct_qdw_args g = x->q;
+            g.rows = (const uint8_t *const *)rows;
+            g.out = (char *)g.out + y * x->out_bytes;
+            x->qfn(&g);
+        } else {
+            oct_fdw_args g = x->f;
+            g.rows = (const float *const *)rows;
+            g.out = (float *)((char *)g.out + y * x->out_bytes);
+            x->ffn(&g);
+        }
+    }
+}
+
+static void bench_dw(bool integer)
+{
+    for (size_t i = 0; i < sizeof dw_layers / sizeof dw_layers[0]; i++) {
+        const layer *l = &dw_layers[i];
+        const int64_t width = (int64_t)(l->out - 1) * l->stride + l->kernel, pixels = (int64_t)l->out * l->out;
+        const int32_t kk = l->kernel * l->kernel;
+        uint8_t *codes = block(width * width * l->c, 1);
+        float *image = floats(width * width * l->c, 1), *fout = floats(pixels * l->c, 2), *fw = floats(kk * l->c, 3), *scale = floats(l->c, 4);
+        int8_t *w = block(kk * l->c, 3);
+        int32_t *bias = block(l->c * 4, -1);
+        void *packed[MAX_CASES];
+        int packed_count = 0;
+        for (int32_t j = 0; j < l->c; j++)
+            scale[j] = 0.002f;
+        for (int v = 0; integer && oct_qdw_get(v); v++) {
+            const oct_qdw_kernel *row = oct_qdw_get(v);
+            if (row->isa > oct_cpu_detect() || !wanted(l->name, row->name) || (row->kh && row->kh != l->kernel))
+                continue;
+            dw_context *x = calloc(1, sizeof *x);
+            void *weights = packed[packed_count++] = block(row->packed_bytes(l->c, l->kernel, l->kernel), -1);
+            row->pack(l->c, l->kernel, l->kernel, w, bias, scale, NULL, weights);
+            x->e = (oct_qepilogue){.kind = OCT_EPI_U8, .zp = 3, .hi = 255};
+            x->q = (oct_qdw_args){(const void *)codes, (int64_t)l->stride * l->c, l->c, l->kernel, l->kernel, l->c, weights, l->out, fout, l->c, NULL, 0, &x->e};
+            x->qfn = row->fn, x->rows = l->out, x->stride = l->stride, x->row_bytes = width * l->c, x->out_bytes = (int64_t)l->out * l->c;
+            add_case(row->name, run_dw, x);
+        }
+        for (int v = 0; !integer && oct_fdw_get(v); v++) {
+            const oct_fdw_kernel *row = oct_fdw_get(v);
+            if (row->isa > oct_cpu_detect() || !wanted(l->name, row->name))
+                continue;
+            dw_context *x = calloc(1, sizeof *x);
+            void *weights = packed[packed_count++] = block(oct_fdw_packed_bytes(l->c, l->kernel, l->kernel), -1);
+            oct_fdw_pack(l->c, l->kernel, l->kernel, fw, NULL, weights);
+            x->f = (oct_fdw_args){(const void *)image, (int64_t)l->stride * l->c * 4, (int64_t)l->c * 4, l->kernel, l->kernel, l->c, weights, l->out,
+                                  fout, (int64_t)l->c * 4, NULL, 0, 0, 1e30f};
+            x->ffn = row->fn, x->rows = l->out, x->stride = l->stride, x->row_bytes = width * l->c * 4, x->out_bytes = (int64_t)l->out * l->c * 4;
+            add_case(row->name, run_dw, x);
+        }
+        run_cases(l->name, (double)pixels * kk * l->c, integer ? UNIT_INT8 : UNIT_F32);
+        while (packed_count)
+            free(packed[--packed_count]);
+        free(codes), free(image), free(fout), free(fw), free(scale), free(w), free(bias);
+    }
+}
+
+/* --- spans and pools ------------------------------------------------------------------------------------------------------------------ */
+typedef struct span_context {
+    union {
+        oct_quantize_span_fn *quantize;
+        oct_dequantize_span_fn *dequantize;
+        oct_table_span_fn *table;
+        oct_qbinary_span_fn *binary;
+        oct_maxpool_u8_fn *max_u8;
+        oct_maxpool_f32_fn *max_f32;
+        oct_avgpool_u8_fn *avg_u8;
+        oct_avgpool_f32_fn *avg_f32;
+    } fn;
+    uint8_t *a, *b, *y;
+    float *x, *fy;
+    int64_t n;
+} span_context;
+
+enum { SPAN = 16384, CHANNELS = 256 };
+
+static void run_quantize(void *p)
+{
+    span_context *x = p;
+    x->fn.quantize(x->x, x->y, x->n, 0.01f, 128, 0, 255);
+}
+static void run_dequantize(void *p)
+{
+    span_context *x = p;
+    x->fn.dequantize(x->a, x->fy, x->n, 0.01f, 128);
+}
+static void run_table(void *p)
+{
+    span_context *x = p;
+    x->fn.table(x->a, x->y, x->n, x->b);
+}
+static void run_binary(void *p)
+{
+    span_context *x = p;
+    const oct_qbinary k = {.za = 120, .zb = 3, .z = 5, .hi = 255, .ma = 0.4f, .mb = 0.7f};
+    x->fn.binary(x->a, x->b, 1, x->y, x->n, &k);
+}
+static void run_max_u8(void *p)
+{
+    span_context *x = p;
+    const uint8_t *taps[9];
+    for (int t = 0; t < 9; t++)
+        taps[t] = x->a + t * CHANNELS;
+    x->fn.max_u8(taps, 9, CHANNELS, x->y);
+}
+static void run_max_f32(void *p)
+{
+    span_context *x = p;
+    const float *taps[9];
+    for (int t = 0; t < 9; t++)
+        taps[t] = x->x + t * CHANNELS;
+    x->fn.max_f32(taps, 9, CHANNELS, x->fy);
+}
+static void run_avg_u8(void *p)
+{
+    span_context *x = p;
+    const uint8_t *taps[49];
+    for (int t = 0; t < 49; t++)
+        taps[t] = x->a + t * CHANNELS;
+    x->fn.avg_u8(taps, 49, CHANNELS, 10, 0.02f, 10, 0, 255, x->y);
+}
+static void run_avg_f32(void *p)
+{
+    span_context *x = p;
+    const float *taps[49];
+    for (int t = 0; t < 49; t++)
+        taps[t] = x->x + t * CHANNELS;
+    x->fn.avg_f32(taps, 49, CHANNELS, 1 / 49.0f, x->fy);
+}
+
+#define BENCH_SPAN(F, label, member, run, work)                                              \
+    do {                                                                                     \
+        for (int v = 0; oct_##F##_get(v); v++) {                                             \
+            const oct_##F##_kernel *row = oct_##F##_get(v);                                  \
+            if (row->isa > oct_cpu_detect() || !wanted(label, row->name))                    \
+                continue;                                                                    \
+            span_context *x = malloc(sizeof *x);                                             \
+            *x = base;                                                                       \
+            x->fn.member = row->fn;                                                          \
+            add_case(row->name, run, x);                                                     \
+        }                                                                                    \
+        run_cases(label, work, UNIT_ELEMENTS);                                               \
+    } while (0)
+
+static void bench_spans(void)
+{
+    const span_context base = {.a = block(SPAN, 1), .b = block(SPAN, 2), .y = block(SPAN, -1), .x = floats(SPAN, 3), .fy = floats(SPAN, 4), .n = SPAN};
+    BENCH_SPAN(quantize, "quantize 16384", quantize, run_quantize, SPAN);
+    BENCH_SPAN(dequantize, "dequantize 16384", dequantize, run_dequantize, SPAN);
+    BENCH_SPAN(table, "table 16384", table, run_table, SPAN);
+    BENCH_SPAN(qadd, "qadd 16384", binary, run_binary, SPAN);
+    BENCH_SPAN(qmul, "qmul 16384", binary, run_binary, SPAN);
+    BENCH_SPAN(maxpool_u8, "maxpool u8 3x3 c256", max_u8, run_max_u8, 9 * CHANNELS);
+    BENCH_SPAN(maxpool_f32, "maxpool f32 3x3 c256", max_f32, run_max_f32, 9 * CHANNELS);
+    BENCH_SPAN(avgpool_u8, "avgpool u8 7x7 c256", avg_u8, run_avg_u8, 49 * CHANNELS);
+    BENCH_SPAN(avgpool_f32, "avgpool f32 7x7 c256", avg_f32, run_avg_f32, 49 * CHANNELS);
+    free(base.a), free(base.b), free(base.y), free(base.x), free(base.fy);
+}
+
+int main(int argc, char **argv)
+{
+    filter_count = argc - 1;
+    filters = argv + 1;
+    printf("peak: %.1f GMAC/s int8, %.1f GMAC/s f32 (registers only, one thread)\n", peak(true), peak(false));
+    bench_conv(true);
+    bench_dw(true);
+    bench_conv(false);
+    bench_dw(false);
+    bench_spans();
+    return 0;
+}

@@ -1,0 +1,119 @@
+/* From a call of the qconv contract to register tiles: cuts m evenly, picks the way to finish, runs the rare epilogues.
+ *
+ * A variant's file includes this and states OCT_QCONV_VARIANT(name, MR, NV). DESIGN 3.5. */
+#ifndef OCT_KERNELS_QCONV_RUN_AVX512VNNI_H
+#define OCT_KERNELS_QCONV_RUN_AVX512VNNI_H
+
+#include "kernels/qconv/tile_avx512vnni.h"
+#include "kernels/rows.h"
+
+typedef void tile_fn(const tile_call *t, const uint8_t *a, uint8_t *c, const uint8_t *res, __m512i *spill);
+
+/* The fast finish converts to s32 before it clamps. It is exact when nothing can leave s32 on the way: |(float)acc| <= 2^31, so
+ * scales below 1 suffice, and with a residual scales below 1/2 and |res_scale| below 2^20 (|res - res_zp| <= 255). */
+FORCE int tile_kind(const int NV, const tile_call *t)
+{
+    const oct_qepilogue *e = t->g->e;
+    if (e->kind != OCT_EPI_U8 && e->kind != OCT_EPI_U8_RES)
+        return TILE_SPILL;
+    const __m512 limit = _mm512_set1_ps(e->kind == OCT_EPI_U8 ? 1.0f : 0.5f);
+    __mmask16 large = 0;
+    for (int v = 0; v < NV; v++)
+        large |= _mm512_cmp_ps_mask(_mm512_abs_ps(_mm512_load_ps(t->scale + 16 * v)), limit, _CMP_NLT_UQ);
+    if (large || (e->kind == OCT_EPI_U8_RES && !(e->res_scale < 0x1p20f && e->res_scale > -0x1p20f)))
+        return TILE_SPILL;
+    return e->kind == OCT_EPI_U8 ? TILE_U8 : TILE_U8_RES;
+}
+
+/* Clamps like num.h (NaN gives lo), rounds, adds zp. */
+FORCE __m512i requantize16(__m512 v, int32_t zp, int32_t lo, int32_t hi)
+{
+    v = _mm512_max_ps(v, _mm512_set1_ps((float)(lo - zp)));
+    v = _mm512_min_ps(v, _mm512_set1_ps((float)(hi - zp)));
+    return _mm512_add_epi32(_mm512_cvtps_epi32(v), _mm512_set1_epi32(zp));
+}
+
+/* Any epilogue for 16 sums of one row. */
+static inline void finish16(const oct_qepilogue *e, __m512i acc, __m512 scale, __m512 fbias, __mmask16 columns, uint8_t *c, const uint8_t *res)
+{
+    if (e->kind == OCT_EPI_S32) {
+        _mm512_mask_storeu_epi32(c, columns, acc);
+        return;
+    }
+    __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(acc), scale);
+    if (e->kind == OCT_EPI_F32) {
+        v = _mm512_max_ps(_mm512_set1_ps(e->flo), _mm512_add_ps(v, fbias)); /* operands so that NaN passes */
+        v = _mm512_min_ps(_mm512_set1_ps(e->fhi), v);
+        _mm512_mask_storeu_ps(c, columns, v);
+        return;
+    }
+    if (e->kind == OCT_EPI_U8_FBIAS)
+        v = _mm512_add_ps(v, fbias);
+    if (e->kind == OCT_EPI_U8_RES_INNER) {
+        __m512i q = requantize16(v, e->inner_zp, e->inner_lo, e->inner_hi);
+        v = _mm512_cvtepi32_ps(_mm512_sub_epi32(q, _mm512_set1_epi32(e->inner_zp)));
+        v = _mm512_mul_ps(v, _mm512_set1_ps(e->inner_scale));
+    }
+    if (e->kind == OCT_EPI_U8_RES || e->kind == OCT_EPI_U8_RES_INNER) {
+        __m512i r = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(columns, res));
+        r = _mm512_sub_epi32(r, _mm512_set1_epi32(e->res_zp));
+        v = _mm512_add_ps(v, _mm512_mul_ps(_mm512_cvtepi32_ps(r), _mm512_set1_ps(e->res_scale)));
+    }
+    _mm_mask_storeu_epi8(c, columns, _mm512_cvtepi32_epi8(requantize16(v, e->zp, e->lo, e->hi)));
+}
+
+static inline void finish_spilled(const int NV, const tile_call *t, const __m512i *spill, int32_t rows, uint8_t *c, const uint8_t *res)
+{
+    const oct_qconv_args *g = t->g;
+    const int size = g->e->kind == OCT_EPI_F32 || g->e->kind == OCT_EPI_S32 ? 4 : 1;
+    for (int32_t i = 0; i < rows; i++)
+        for (int v = 0; v < NV; v++) {
+            const __mmask16 columns = (__mmask16)(t->columns >> (16 * v));
+            const float *scale = t->scale + 16 * v;
+            if (columns)
+                finish16(g->e, spill[i * NV + v], _mm512_load_ps(scale), _mm512_load_ps(scale + 16 * NV), columns,
+                         c + i * g->ldc + size * 16 * v, res + i * g->ldr + 16 * v);
+        }
+}
+
+/* tiles[kind][rows - 1] for 1 .. mr rows. */
+FORCE void run(const oct_qconv_args *g, const int NV, const int32_t mr, tile_fn *const tiles[3][14])
+{
+    const oct_qepilogue *e = g->e;
+    tile_call t = {
+        .g = g,
+        .w = (const __m512i *)g->w + NV,
+        .k4 = ((int64_t)g->kc + 3) / 4,
+        .columns = ~(__mmask64)0 >> (64 - g->n),
+        .order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
+        .zp = _mm512_set1_epi16((int16_t)e->zp),
+        .lo = _mm512_set1_epi8((char)e->lo),
+        .hi = _mm512_set1_epi8((char)e->hi),
+        .res_zp = _mm512_set1_epi32(e->res_zp),
+        .res_scale = _mm512_set1_ps(e->res_scale),
+    };
+    t.scale = (const float *)(t.w + g->tap_count * t.k4 * NV);
+    const int kind = tile_kind(NV, &t);
+    const int64_t count = (g->m + mr - 1) / mr, rows = g->m / count, longer = g->m % count;
+    const uint8_t *a = g->a, *res = g->res;
+    uint8_t *c = g->c;
+    __m512i spill[14 * 4];
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t n = rows + (i < longer);
+        tiles[kind][n - 1](&t, a, c, res, spill);
+        if (kind == TILE_SPILL)
+            finish_spilled(NV, &t, spill, (int32_t)n, c, res);
+        a += n * g->px;
+        c += n * g->ldc;
+        res += n * g->ldr;
+    }
+}
+
+#define TILE_FN(mr, nv, kind)                                                                                                   \
+    static void tile_##mr##_##kind(const tile_call *t, const uint8_t *a, uint8_t *c, const uint8_t *res, __m512i *spill)        \
+    {                                                                                                                           \
+        tile(mr, nv, kind, t, a, c, res, spill);                                                                                \
+    }
+#define TILE_FNS(mr, nv) TILE_FN(mr, nv, TILE_U8) TILE_FN(mr, nv, TILE_U8_RES) TILE_FN(mr, nv, TILE_SPILL)
+
+#endif
