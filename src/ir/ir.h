@@ -131,6 +131,7 @@ oct_status oct_graph_sort(oct_graph *g);              /* topological; CONTENT na
 void oct_graph_sweep(oct_graph *g);                   /* drop nodes whose outputs nobody needs, and unused values */
 oct_status oct_graph_add_symbol(oct_graph *g, const char *name, int64_t *dim); /* existing or new; *dim is the coded dimension */
 const char *oct_graph_symbol_name(const oct_graph *g, int64_t dim);            /* of a coded dimension < 0 */
+oct_status oct_graph_add_input(oct_graph *g, oct_value *v);
 oct_status oct_graph_add_output(oct_graph *g, oct_value *v);
 const char *oct_graph_meta(const oct_graph *g, const char *key);
 oct_status oct_graph_set_meta(oct_graph *g, const char *key, const char *value);
