@@ -5,6 +5,7 @@
 
 #include <octavo/tensor.h>
 #include "kernels/kernel.h"
+#include "kernels/nd/nd.h"
 
 typedef struct oct_p_none { int32_t unused; } oct_p_none;
 
@@ -47,32 +48,20 @@ typedef struct oct_p_pool {
     double scale;                                    /* s_x / s_y */
 } oct_p_pool;
 
-typedef enum oct_unary_fn {
-    OCT_UNARY_RELU, OCT_UNARY_LEAKY_RELU, OCT_UNARY_CLIP, OCT_UNARY_SIGMOID, OCT_UNARY_HARD_SIGMOID, OCT_UNARY_HARD_SWISH, OCT_UNARY_TANH,
-    OCT_UNARY_ELU, OCT_UNARY_SOFTPLUS, OCT_UNARY_ERF, OCT_UNARY_EXP, OCT_UNARY_LOG, OCT_UNARY_SQRT, OCT_UNARY_NEG, OCT_UNARY_ABS,
-    OCT_UNARY_RECIPROCAL, OCT_UNARY_GELU, OCT_UNARY_GELU_TANH, OCT_UNARY_SILU, OCT_UNARY_FLOOR, OCT_UNARY_CEIL, OCT_UNARY_NOT
-} oct_unary_fn;
+/* The functions that steps name (oct_unary_fn, oct_binary_fn, oct_reduce_fn, oct_pad_mode, oct_resize_*) stand in kernels/nd/nd.h. */
 typedef struct oct_p_unary { int32_t fn; float alpha, beta; } oct_p_unary; /* CLIP: alpha = lo, beta = hi */
 
-typedef enum oct_binary_fn {
-    OCT_BINARY_ADD, OCT_BINARY_SUB, OCT_BINARY_MUL, OCT_BINARY_DIV, OCT_BINARY_MIN, OCT_BINARY_MAX, OCT_BINARY_POW, OCT_BINARY_PRELU,
-    OCT_BINARY_EQUAL, OCT_BINARY_GREATER, OCT_BINARY_LESS
-} oct_binary_fn;
 /* Inputs of one dtype (f32, s32, s64, u8, bool for EQUAL); comparisons give bool. Views broadcast by NumPy's rule. clamp to
  * [lo, hi] after an f32 ADD (fused activation); +-INFINITY = open. */
 typedef struct oct_p_binary { int32_t fn; float lo, hi; } oct_p_binary;
 
 typedef struct oct_p_fill { int32_t size; int32_t unused; uint64_t bits; } oct_p_fill; /* element of size bytes */
-/* PAD modes reflect, edge, wrap (constant is FILL + COPY). begin[i] counts elements of output before input's element 0. */
+/* PAD: mode is an oct_pad_mode (constant is FILL + COPY). begin[i] counts elements of output before input's element 0. */
 typedef struct oct_p_pad { int32_t mode; int32_t rank; int64_t begin[OCT_MAX_RANK]; } oct_p_pad;
 typedef struct oct_p_axis { int32_t axis; int32_t flag; } oct_p_axis; /* GATHER; ARG_MAX: flag = select_last_index */
-typedef enum oct_reduce_fn { OCT_REDUCE_SUM, OCT_REDUCE_MEAN, OCT_REDUCE_MAX, OCT_REDUCE_MIN, OCT_REDUCE_PROD } oct_reduce_fn;
 typedef struct oct_p_reduce { int32_t fn; uint32_t axes; } oct_p_reduce; /* bit i = axis i is reduced; output view keeps dims of 1 */
 typedef struct oct_p_softmax { int32_t axis; int32_t log; } oct_p_softmax;
 typedef struct oct_p_layer_norm { int32_t axis; float eps; } oct_p_layer_norm; /* inputs x, scale [, bias] */
-typedef enum oct_resize_mode { OCT_RESIZE_NEAREST, OCT_RESIZE_LINEAR } oct_resize_mode;
-typedef enum oct_resize_coord { OCT_COORD_HALF_PIXEL, OCT_COORD_PYTORCH_HALF_PIXEL, OCT_COORD_ALIGN_CORNERS, OCT_COORD_ASYMMETRIC, OCT_COORD_HALF_PIXEL_SYMMETRIC } oct_resize_coord;
-typedef enum oct_resize_nearest { OCT_NEAREST_ROUND_PREFER_FLOOR, OCT_NEAREST_ROUND_PREFER_CEIL, OCT_NEAREST_FLOOR, OCT_NEAREST_CEIL } oct_resize_nearest;
 typedef struct oct_p_resize {
     int32_t mode, coord, nearest, rank;
     float scale[OCT_MAX_RANK];
