@@ -2,7 +2,14 @@
  *
  * Every graph value has at most one physical tensor per layout, made on demand. Because plan tensors are strided views and the
  * generic steps (copy, unary, binary, reduce, ...) obey strides, only steps that walk memory themselves (conv, pool, matmul by
- * constant) ask for a layout; the others pass ANY and give their output the layout of their input. */
+ * constant) ask for a layout; the others pass ANY and give their output the layout of their input.
+ *
+ * Conventions of the draft that lowering leaves:
+ * - Every s8 tensor is stored as u8 + 128 with `biased` set; only ports keep s8. A CAST step obeys `biased` on both sides (the logical
+ *   number is stored - 128), so S8 -> U8 biased at inputs and U8 biased -> S8 at outputs are plain CASTs.
+ * - The offset of a view is relative to the first byte of its root (src/build/memory.c adds the root's own). Roots: arena 0, constants
+ *   their place in the constant section, inputs 0. Views have the place and port of their root.
+ * - POOL steps ask for worker_bytes of one pointer a tap. */
 #ifndef OCT_OP_LOWER_H
 #define OCT_OP_LOWER_H
 
@@ -37,6 +44,16 @@ oct_status oct_lower_subview(oct_lower *l, int32_t of, int rank, const int64_t *
 oct_status oct_lower_temp(oct_lower *l, oct_dtype dtype, int rank, const int64_t *dims, int32_t *tensor);
 /* The layout that v has already (PLAIN or NHWC), for operators that follow their input. */
 oct_layout oct_lower_layout(const oct_lower *l, const oct_value *v);
+/* A nameless dense constant (data copied); S8 data is stored as u8 + 128 like every s8 tensor. */
+oct_status oct_lower_const(oct_lower *l, oct_dtype dtype, int rank, const int64_t *dims, const void *data, int32_t *tensor);
+/* Let output v be tensor t itself (dims and physical dtype must be those of v). */
+oct_status oct_lower_bind(oct_lower *l, oct_value *v, int32_t tensor);
+/* A view of t with other dims over the same elements in the same order, without a copy. *tensor = -1 when strides do not allow it. */
+oct_status oct_lower_reshaped(oct_lower *l, int32_t t, int rank, const int64_t *dims, int32_t *tensor);
+/* Precision of a step that moves or computes in the type of v: FLOAT, INT8 for 8-bit codes, else INTEGER. */
+oct_precision oct_lower_precision(const oct_value *v);
+/* Why the current node runs in float, when nobody has said so before. text is a literal. */
+void oct_lower_reason(oct_lower *l, const char *text);
 const oct_plan_tensor *oct_lower_tensor(const oct_lower *l, int32_t tensor);
 
 /* Emit a step for l->node. tactic may be "". Precision: INT8 when the arithmetic is on 8-bit codes, FLOAT, INTEGER for index and
