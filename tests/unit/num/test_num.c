@@ -30,7 +30,7 @@ static void quantize__far_out__saturates(void **state)
         assert_int_equal(oct_quantize(big[i], 1, 0, 0, 255), 255);
         assert_int_equal(oct_quantize(-big[i], 1, 255, 0, 255), 0);
         assert_int_equal(oct_quantize(big[i], 1e-30f, -128, -128, 127), 127);
-        assert_int_equal(oct_requantize_f(-big[i], 10, -128, 127), i < 4 ? -128 : -128);
+        assert_int_equal(oct_requantize_f(-big[i], 10, -128, 127), -128);
     }
     assert_int_equal(oct_requantize(INT32_MAX, 1.0f, 0, 0, 255), 255);
     assert_int_equal(oct_requantize(INT32_MIN, 1.0f, 255, 0, 255), 0);

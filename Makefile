@@ -1,0 +1,44 @@
+# Octavo's front door: installs what is missing, then calls CMake.  `make` alone lists the targets.
+.DEFAULT_GOAL := help
+.PHONY: help deps build dev check test demo bench accept install clean
+JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
+PYTHON = $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
+OCTAVO = build/release/octavo
+export DATA MODEL
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deps: ## install the packages the build needs (does nothing when they are there)
+	@tools/setup
+
+build: deps ## build/release/octavo, liboctavo_rt.so, liboctavo.so
+	@cmake --preset release >/dev/null
+	@cmake --build build/release -j $(JOBS)
+
+dev: deps ## debug build with warnings as errors
+	@cmake --preset dev >/dev/null
+	@cmake --build build/dev -j $(JOBS)
+
+check: dev ## fast: unit tests and the include rules
+	@tools/check_includes
+	@ctest --test-dir build/dev -j 2 --output-on-failure
+
+test: build dev ## everything: check, sanitizers, conformance, command line, end to end, fault injection
+	@tools/setup python
+	@cmake --preset asan >/dev/null && cmake --build build/asan -j $(JOBS)
+	@cmake --preset tsan >/dev/null && cmake --build build/tsan -j $(JOBS) --target unit_base_test_team
+	@$(PYTHON) tools/test_all
+
+demo: build ## from nothing to a measured INT8 model (DATA=... MODEL=... for your own)
+	@tools/demo $(OCTAVO)
+
+bench: build ## the benchmark programs
+	@for b in $$(find build/release -maxdepth 1 -type f -executable -name 'bench_*' | sort); do echo "== $$b"; $$b || exit 1; done
+
+install: build ## into PREFIX (default /usr/local)
+	@cmake --install build/release --prefix $(PREFIX)
+
+clean: ## remove build output
+	@rm -rf build demo-out
