@@ -13,7 +13,7 @@ oct_status oct_graph_create(const char *name, oct_graph **out)
     oct_graph_index *index = NULL;
     OCT_TRY_DONE(oct_arena_alloc(arena, sizeof *g, (void **)&g));
     OCT_TRY_DONE(oct_arena_alloc(arena, sizeof *index, (void **)&index));
-    index->values.arena = index->symbols.arena = index->stems.arena = arena;
+    index->values.arena = index->symbols.arena = index->stems.arena = index->metas.arena = arena;
     g->arena = arena;
     g->index = index;
     OCT_TRY_DONE(oct_arena_strdup(arena, name ? name : "", (char **)&g->name));
@@ -158,32 +158,26 @@ const char *oct_graph_symbol_name(const oct_graph *g, int64_t dim)
 
 const char *oct_graph_meta(const oct_graph *g, const char *key)
 {
-    for (int64_t i = 0; i < g->meta_count; i++)
-        if (strcmp(g->meta_keys[i], key) == 0)
-            return g->meta_values[i];
-    return NULL;
+    int64_t at;
+    return oct_strmap_find(&oct_graph_index_of(g)->metas, key, &at) ? g->meta_values[at] : NULL;
 }
 
 oct_status oct_graph_set_meta(oct_graph *g, const char *key, const char *value)
 {
+    oct_strmap *m = &oct_graph_index_of(g)->metas;
+    int64_t at;
     char *v = NULL, *k = NULL;
     OCT_TRY(oct_arena_strdup(g->arena, value, &v));
-    for (int64_t i = 0; i < g->meta_count; i++)
-        if (strcmp(g->meta_keys[i], key) == 0) {
-            g->meta_values[i] = v;
-            return OCT_OK;
-        }
+    if (oct_strmap_find(m, key, &at)) {
+        g->meta_values[at] = v;
+        return OCT_OK;
+    }
     OCT_TRY(oct_arena_strdup(g->arena, key, &k));
     /* two parallel arrays of one capacity: push to both with the same state */
     int64_t count = g->meta_count, capacity = g->meta_capacity;
     OCT_TRY(oct_graph_push(g, (void ***)&g->meta_keys, &count, &capacity, k));
-    return oct_graph_push(g, (void ***)&g->meta_values, &g->meta_count, &g->meta_capacity, v);
-}
-
-oct_status oct_graph_add_input(oct_graph *g, oct_value *v)
-{
-    int64_t capacity = g->input_count;
-    return oct_graph_push(g, (void ***)&g->inputs, &g->input_count, &capacity, v);
+    OCT_TRY(oct_graph_push(g, (void ***)&g->meta_values, &g->meta_count, &g->meta_capacity, v));
+    return oct_strmap_put(m, k, g->meta_count - 1);
 }
 
 oct_status oct_graph_add_output(oct_graph *g, oct_value *v)

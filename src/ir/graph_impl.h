@@ -9,6 +9,7 @@ typedef struct oct_graph_index {
     oct_strmap values;  /* name -> position in graph->values */
     oct_strmap symbols; /* name -> position in graph->symbols */
     oct_strmap stems;   /* stem -> last number given out */
+    oct_strmap metas;   /* key -> position in graph->meta_keys */
 } oct_graph_index;
 
 static inline oct_graph_index *oct_graph_index_of(const oct_graph *g) { return g->index; }
