@@ -1,0 +1,132 @@
+/* Packed weights of the AVX-512 VNNI depthwise variants, and what they share.
+ *
+ * Channels are cut into blocks of 64, then 32 and 16 (or one masked 64) for the rest, so that a block of B channels is one
+ * vector of B bytes. Four taps make a group: interleaving the bytes of four taps (unpack by 8, then by 16 bits) puts the taps
+ * of a channel into one dword, ready for one vpdpbusd with the group's weights. The dwords of vector v, 128-bit lane l, place
+ * e belong to channel 16*l + 4*v + e; the packs of the epilogue put the channels back in order for free.
+ *   [64 bytes: header] then for each block [B s32 bias', vector order] [group: 4 vectors of B s8]* [B f32 scale, vector order]
+ *   [B f32 scale] [B f32 fbias] */
+#ifndef OCT_KERNELS_QDW_PACK_AVX512VNNI_H
+#define OCT_KERNELS_QDW_PACK_AVX512VNNI_H
+
+#include <immintrin.h>
+#include <math.h>
+#include <string.h>
+#include "kernels/epilogue.h"
+#include "kernels/kernel.h"
+#include "kernels/rows.h"
+
+#define FORCE static inline __attribute__((always_inline))
+#define DOT(acc, x, w) __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(x), "v"(w))
+/* Keeps a loaded vector in its register: one load of 64 bytes a cycle is the scarcest resource of these loops. */
+#define IN_REGISTER(x) __asm__("" : "+v"(x))
+
+enum { HEADER = 64 };
+typedef struct qdw_header {
+    int32_t small_scales; /* every |scale| < 1: a sum times its scale cannot leave s32 */
+} qdw_header;
+
+/* Channels of the block that starts at channel `first` of c: its vector width in bytes. */
+static inline int32_t block_width(int32_t c, int32_t first)
+{
+    const int32_t rest = c - first;
+    return rest > 48 ? 64 : rest > 16 ? 32 : 16;
+}
+static inline int64_t block_bytes(int32_t width, int64_t groups) { return width * (16 + 4 * groups); }
+/* Where element e of vector v, lane l of a block stands, as a channel of the block. */
+static inline int32_t channel_of(int32_t v, int32_t dword) { return dword / 4 * 16 + 4 * v + dword % 4; }
+
+/* groups[g][tap 0..3]: index of the tap in w[c][taps], or -1. */
+static inline int64_t packed_size(int32_t c, int64_t groups)
+{
+    int64_t bytes = HEADER;
+    for (int32_t first = 0, width; first < c; first += width) {
+        width = block_width(c, first);
+        bytes += block_bytes(width, groups);
+    }
+    return bytes;
+}
+
+/* One block; n real channels from `first`. tap_of(g, t) gives the tap of place t in group g, or -1. */
+static inline int8_t *pack_block(int32_t width, int32_t n, int64_t groups, int64_t taps, int32_t (*tap_of)(int64_t group, int32_t place, int64_t taps),
+                                 const int8_t *w, const int32_t *bias, const float *scale, const float *fbias, int8_t *out)
+{
+    const int32_t dwords = width / 4;
+    int32_t *bias_out = (int32_t *)out;
+    int8_t *w_out = out + 4 * width;
+    float *scale_out = (float *)(w_out + groups * 4 * width), *scale_plain = scale_out + width, *fbias_plain = scale_plain + width;
+    for (int32_t v = 0; v < 4; v++)
+        for (int32_t d = 0; d < dwords; d++) {
+            const int32_t ch = channel_of(v, d);
+            if (ch >= n)
+                continue;
+            bias_out[v * dwords + d] = bias[ch];
+            scale_out[v * dwords + d] = scale_plain[ch] = scale[ch];
+            fbias_plain[ch] = fbias ? fbias[ch] : 0.0f;
+            for (int64_t g = 0; g < groups; g++)
+                for (int32_t t = 0; t < 4; t++) {
+                    const int32_t tap = tap_of(g, t, taps);
+                    if (tap >= 0)
+                        w_out[((g * 4 + v) * dwords + d) * 4 + t] = w[ch * taps + tap];
+                }
+        }
+    return out + block_bytes(width, groups);
+}
+
+static inline void pack_all(int32_t c, int64_t groups, int64_t taps, int32_t (*tap_of)(int64_t group, int32_t place, int64_t taps), const int8_t *w,
+                            const int32_t *bias, const float *scale, const float *fbias, void *out)
+{
+    memset(out, 0, (size_t)packed_size(c, groups));
+    qdw_header *header = out;
+    header->small_scales = 1;
+    for (int32_t ch = 0; ch < c; ch++)
+        if (!(fabsf(scale[ch]) < 1.0f))
+            header->small_scales = 0;
+    int8_t *at = (int8_t *)out + HEADER;
+    for (int32_t first = 0, width; first < c; first += width) {
+        width = block_width(c, first);
+        at = pack_block(width, c - first < width ? c - first : width, groups, taps, tap_of, w + first * taps, bias + first, scale + first,
+                        fbias ? fbias + first : NULL, at);
+    }
+}
+
+/* What every block of a call needs. */
+typedef struct block_call {
+    const oct_qdw_args *g;
+    const int8_t *w;  /* the block's packed weights */
+    int64_t groups;
+    int32_t first, n; /* channels */
+    int32_t size;     /* bytes of an output element */
+} block_call;
+
+/* The rare epilogues of one pixel: sums of the block in channel order, any kind. */
+static inline void finish_sums(const block_call *b, int32_t width, const int32_t *sums, int64_t i)
+{
+    const oct_qdw_args *g = b->g;
+    const float *scale = (const float *)(b->w + 4 * width + b->groups * 4 * width) + width;
+    oct_epilogue_row(sums, b->n, scale, scale + width, g->e, g->res ? g->res + i * g->ldr + b->first : NULL,
+                     (uint8_t *)g->out + i * g->ldc + (int64_t)b->first * b->size);
+}
+
+/* Calls the file's block_<bits>(call, full, fast) for all blocks; full = no masking, fast = u8 without residual. */
+#define BLOCK(block) (!fast ? block(&b, false, false) : b.n == width ? block(&b, true, true) : block(&b, false, true))
+#define RUN_BLOCKS(call, group_count)                                                             \
+    do {                                                                                          \
+        const oct_epilogue_kind kind = (call)->e->kind;                                           \
+        const bool fast = kind == OCT_EPI_U8 && ((const qdw_header *)(call)->w)->small_scales;    \
+        block_call b = {.g = (call), .w = (const int8_t *)(call)->w + HEADER, .groups = (group_count)}; \
+        b.size = kind == OCT_EPI_F32 || kind == OCT_EPI_S32 ? 4 : 1;                              \
+        for (int32_t width; b.first < (call)->c; b.first += width) {                              \
+            width = block_width((call)->c, b.first);                                              \
+            b.n = (call)->c - b.first < width ? (call)->c - b.first : width;                      \
+            if (width == 64)                                                                      \
+                BLOCK(block_512);                                                                 \
+            else if (width == 32)                                                                 \
+                BLOCK(block_256);                                                                 \
+            else                                                                                  \
+                BLOCK(block_128);                                                                 \
+            b.w += block_bytes(width, b.groups);                                                  \
+        }                                                                                         \
+    } while (0)
+
+#endif
