@@ -1,6 +1,6 @@
 # Octavo's front door: installs what is missing, then calls CMake.  `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help deps build dev check test demo bench accept install clean
+.PHONY: help deps build dev check test demo bench install clean
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 PYTHON = $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
