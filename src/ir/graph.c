@@ -180,6 +180,12 @@ oct_status oct_graph_set_meta(oct_graph *g, const char *key, const char *value)
     return oct_strmap_put(m, k, g->meta_count - 1);
 }
 
+oct_status oct_graph_add_input(oct_graph *g, oct_value *v)
+{
+    int64_t capacity = g->input_count; /* exact, as for outputs */
+    return oct_graph_push(g, (void ***)&g->inputs, &g->input_count, &capacity, v);
+}
+
 oct_status oct_graph_add_output(oct_graph *g, oct_value *v)
 {
     int64_t capacity = g->output_count; /* exact: outputs are few and rarely added */
