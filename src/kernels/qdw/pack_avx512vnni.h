@@ -100,7 +100,7 @@ typedef struct block_call {
 } block_call;
 
 /* The rare epilogues of one pixel: sums of the block in channel order, any kind. */
-static inline void finish_sums(const block_call *b, int32_t width, const int32_t *sums, int64_t i)
+static __attribute__((noinline)) void finish_sums(const block_call *b, int32_t width, const int32_t *sums, int64_t i)
 {
     const oct_qdw_args *g = b->g;
     const float *scale = (const float *)(b->w + 4 * width + b->groups * 4 * width) + width;

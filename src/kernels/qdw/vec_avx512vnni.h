@@ -85,7 +85,7 @@ FORCE void NAME(finish)(const NAME(finisher) *f, NAME(quad) acc, int64_t i, cons
 /* The rare epilogues: the sums go back to the order of the channels, then plain C. */
 static __attribute__((noinline)) void NAME(finish_slowly)(const block_call *b, NAME(quad) acc, int64_t i)
 {
-    int32_t vectors[4][W / 32] __attribute__((aligned(64))), sums[W / 8] = {0};
+    int32_t vectors[4][W / 32] __attribute__((aligned(64))), sums[W / 8];
     *(VI *)vectors[0] = acc.d0;
     *(VI *)vectors[1] = acc.d1;
     *(VI *)vectors[2] = acc.d2;
