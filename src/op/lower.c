@@ -365,18 +365,42 @@ oct_status oct_lower_temp(oct_lower *l, oct_dtype dtype, int rank, const int64_t
     return new_root(l, "", &t, tensor);
 }
 
-oct_layout oct_lower_layout(const oct_lower *l, const oct_value *v)
+static oct_layout tensor_layout(const oct_plan_tensor *t)
 {
-    int32_t home = tensors_of(l, v)->home;
-    if (home < 0 || v->shape.rank < 3)
-        return OCT_LAYOUT_PLAIN;
-    const oct_plan_tensor *t = oct_lower_tensor(l, home);
     int64_t inner = 0;
+    if (t->rank < 3)
+        return OCT_LAYOUT_PLAIN;
     for (int i = 2; i < t->rank; i++)
         if (t->dims[i] > 1)
             inner = inner ? oct_min64(inner, t->strides[i]) : t->strides[i];
     bool channels_last = t->dims[1] > 1 && t->strides[1] == 1 && inner > 1;
     return channels_last ? OCT_LAYOUT_NHWC : OCT_LAYOUT_PLAIN;
+}
+
+oct_layout oct_lower_layout(const oct_lower *l, const oct_value *v)
+{
+    int32_t home = tensors_of(l, v)->home;
+    return home < 0 ? OCT_LAYOUT_PLAIN : tensor_layout(oct_lower_tensor(l, home));
+}
+
+oct_layout oct_lower_joint_layout(const oct_lower *l, const oct_node *n)
+{
+    const oct_shape *full = &n->outputs[0]->shape;
+    for (int i = 0; i < n->input_count; i++)
+        if (n->inputs[i] && oct_shape_equal(&n->inputs[i]->shape, full) && oct_lower_layout(l, n->inputs[i]) == OCT_LAYOUT_NHWC)
+            return OCT_LAYOUT_NHWC;
+    return OCT_LAYOUT_PLAIN;
+}
+
+oct_status oct_lower_temp_like(oct_lower *l, int32_t tensor_of, oct_dtype dtype, int32_t *tensor)
+{
+    const oct_plan_tensor *like = oct_lower_tensor(l, tensor_of);
+    oct_plan_tensor t = {.place = OCT_PLACE_ARENA, .dtype = (uint8_t)physical(dtype), .rank = like->rank, .biased = like->biased, .port = -1};
+    if (physical(dtype) != like->dtype)
+        t.biased = is_biased(dtype);
+    memcpy(t.dims, like->dims, sizeof t.dims);
+    layout_strides(tensor_layout(like), t.rank, t.dims, t.strides);
+    return new_root(l, "", &t, tensor);
 }
 
 /* Strides of the same elements under new dims: groups of axes with equal products must be contiguous among themselves. */

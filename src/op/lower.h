@@ -42,8 +42,12 @@ oct_status oct_lower_view(oct_lower *l, oct_value *v, int32_t of, const int64_t 
 oct_status oct_lower_subview(oct_lower *l, int32_t of, int rank, const int64_t *dims, const int64_t *strides, int64_t byte_offset, int32_t *tensor);
 /* A nameless temporary in the arena, dense. */
 oct_status oct_lower_temp(oct_lower *l, oct_dtype dtype, int rank, const int64_t *dims, int32_t *tensor);
+/* The same with the dims, and the layout, of tensor t. */
+oct_status oct_lower_temp_like(oct_lower *l, int32_t t, oct_dtype dtype, int32_t *tensor);
 /* The layout that v has already (PLAIN or NHWC), for operators that follow their input. */
 oct_layout oct_lower_layout(const oct_lower *l, const oct_value *v);
+/* For operators with broadcasting: NHWC when an input with the full shape of output 0 is, else PLAIN. */
+oct_layout oct_lower_joint_layout(const oct_lower *l, const oct_node *n);
 /* A nameless dense constant (data copied); S8 data is stored as u8 + 128 like every s8 tensor. */
 oct_status oct_lower_const(oct_lower *l, oct_dtype dtype, int rank, const int64_t *dims, const void *data, int32_t *tensor);
 /* Let output v be tensor t itself (dims and physical dtype must be those of v). */

@@ -1,0 +1,113 @@
+/* Scale and zero point inputs of QuantizeLinear and DequantizeLinear: see qparams.h. */
+#include "op/qparams.h"
+
+#include <math.h>
+#include <string.h>
+#include "op/infer.h"
+
+typedef struct code_range { int32_t lo, hi, bias; } code_range;
+
+static code_range range_of(oct_dtype dtype)
+{
+    switch (dtype) {
+    case OCT_S8: return (code_range){-128, 127, 128};
+    case OCT_U4: return (code_range){0, 15, 0};
+    case OCT_S4: return (code_range){-8, 7, 128};
+    case OCT_U16: return (code_range){0, 65535, 0};
+    case OCT_S16: return (code_range){-32768, 32767, 0};
+    case OCT_S32: return (code_range){INT32_MIN, INT32_MAX, 0};
+    default: return (code_range){0, 255, 0};
+    }
+}
+
+/* Number of scales of a shape: 1 for scalars and lists of one, the length of a list, -1 otherwise or when unknown. */
+static int64_t list_length(const oct_shape *s) { return s->rank == 0 ? 1 : s->rank == 1 ? s->dim[0] : -1; }
+
+static oct_status axis_of(const oct_node *n, const oct_shape *x, int64_t count, int *axis)
+{
+    *axis = 0;
+    if (count == 1)
+        return OCT_OK;
+    return oct_infer_axis(n, oct_node_int(n, "axis", 1), x->rank, axis);
+}
+
+oct_status oct_qparams_check(oct_graph *g, const oct_node *n, const oct_shape *x)
+{
+    const oct_value *scale = n->inputs[1], *zero = oct_node_in(n, 2);
+    char text[OCT_SHAPE_TEXT], tx[OCT_SHAPE_TEXT];
+    int axis;
+    if (oct_node_int(n, "block_size", 0) != 0)
+        return oct_op_unsupported(n, "blocked quantization");
+    if (scale->dtype != OCT_F32)
+        return oct_op_unsupported(n, "a scale of type %s", oct_dtype_name(scale->dtype));
+    if (scale->shape.rank < 0 || x->rank < 0)
+        return OCT_OK;
+    int64_t count = list_length(&scale->shape);
+    if (scale->shape.rank > 1)
+        return oct_op_unsupported(n, "a scale of shape %s", oct_shape_text(g, &scale->shape, text));
+    if (zero && zero->shape.rank >= 0 && list_length(&zero->shape) != count)
+        return oct_op_bad(n, "scale and zero point differ in shape");
+    if (count < 0)
+        return OCT_OK;
+    OCT_TRY(axis_of(n, x, count, &axis));
+    if (count != 1 && x->dim[axis] >= 0 && x->dim[axis] != count)
+        return oct_op_bad(n, "%lld scales for axis %d of %s", (long long)count, axis, oct_shape_text(g, x, tx));
+    if (scale->data)
+        for (int64_t i = 0; i < count; i++) {
+            float s = ((const float *)scale->data)[i];
+            if (!(s > 0) || !isfinite(s))
+                return oct_op_bad(n, "scale %g (entry %lld of '%s')", (double)s, (long long)i, scale->name);
+        }
+    return OCT_OK;
+}
+
+static int32_t zero_at(const oct_value *zero, int64_t i)
+{
+    switch (zero->dtype) {
+    case OCT_U8:
+    case OCT_U4: return ((const uint8_t *)zero->data)[i];
+    case OCT_S8:
+    case OCT_S4: return ((const int8_t *)zero->data)[i];
+    case OCT_U16: return ((const uint16_t *)zero->data)[i];
+    case OCT_S16: return ((const int16_t *)zero->data)[i];
+    default: return ((const int32_t *)zero->data)[i];
+    }
+}
+
+oct_status oct_qparams_lower(oct_lower *l, const oct_node *n, oct_dtype dtype, const oct_shape *x, oct_p_quantize *p, oct_stored_quant *q)
+{
+    const oct_value *scale = n->inputs[1], *zero = oct_node_in(n, 2);
+    code_range range = range_of(dtype);
+    int axis;
+    if (!scale->data || (zero && !zero->data))
+        return oct_op_unsupported(n, "scale or zero point is computed at run time");
+    int64_t count = list_length(&scale->shape);
+    OCT_TRY(oct_qparams_check(l->g, n, x));
+    if (count < 1 || count > INT32_MAX)
+        return oct_op_bad(n, "%lld scales", (long long)count);
+    OCT_TRY(axis_of(n, x, count, &axis));
+    int32_t *zeros = NULL;
+    OCT_TRY(oct_arena_alloc(l->d->arena, count * (int64_t)sizeof *zeros, (void **)&zeros));
+    for (int64_t i = 0; i < count; i++) {
+        int32_t z = zero ? zero_at(zero, i) : 0;
+        if (z < range.lo || z > range.hi)
+            return oct_op_bad(n, "zero point %d is outside %s", z, oct_dtype_name(dtype));
+        zeros[i] = z + range.bias;
+    }
+    *p = (oct_p_quantize){.n = (int32_t)count, .axis = axis};
+    p->lo = dtype == OCT_S32 ? range.lo : range.lo + range.bias;
+    p->hi = dtype == OCT_S32 ? range.hi : range.hi + range.bias;
+    OCT_TRY(oct_draft_const(l->d, scale->data, count * (int64_t)sizeof(float), &p->scale_at));
+    OCT_TRY(oct_draft_const(l->d, zeros, count * (int64_t)sizeof *zeros, &p->zero_at));
+    *q = (oct_stored_quant){((const float *)scale->data)[0], zeros[0], p->lo, p->hi};
+    return OCT_OK;
+}
+
+void oct_qparams_mark(oct_lower *l, int32_t tensor, const oct_p_quantize *p, const oct_stored_quant *q)
+{
+    oct_plan_tensor *t = &l->d->tensors[tensor];
+    if (p->n == 1 && t->dtype == OCT_U8) {
+        t->scale = q->scale;
+        t->zero = q->zero;
+    }
+}

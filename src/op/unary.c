@@ -1,0 +1,164 @@
+/* Unary elementwise operators.  Floats: one UNARY step that follows its input's layout. Codes: a 256-entry table. Integers: the few
+ * that ONNX defines, through BINARY steps. */
+#include "op/ops.h"
+
+#include <math.h>
+#include <string.h>
+#include "op/code.h"
+
+oct_status oct_op_infer_unary(oct_graph *g, oct_node *n)
+{
+    oct_value *x;
+    OCT_TRY(oct_infer_need(n, 0, &x));
+    if (n->op == OCT_OP_NOT && x->dtype != OCT_BOOL)
+        return oct_op_bad(n, "the input has type %s, not bool", oct_dtype_name(x->dtype));
+    for (int i = 1; i < n->input_count; i++) {
+        oct_value *limit = n->inputs[i];
+        if (limit && !n->int8 && limit->dtype != x->dtype)
+            return oct_op_bad(n, "limit '%s' has type %s, the input %s", limit->name, oct_dtype_name(limit->dtype), oct_dtype_name(x->dtype));
+        if (limit && limit->shape.rank > 0 && !(limit->shape.rank == 1 && limit->shape.dim[0] == 1))
+            return oct_op_bad(n, "limit '%s' is no scalar", limit->name);
+    }
+    return oct_infer_out(g, n, 0, x->dtype, &x->shape);
+}
+
+static oct_status function_of(const oct_node *n, oct_p_unary *p)
+{
+    oct_p_unary r = {0};
+    switch (n->op) {
+    case OCT_OP_RELU: r.fn = OCT_UNARY_RELU; break;
+    case OCT_OP_LEAKY_RELU:
+        r.fn = OCT_UNARY_LEAKY_RELU;
+        r.alpha = oct_node_float(n, "alpha", 0.01f);
+        break;
+    case OCT_OP_CLIP:
+        r.fn = OCT_UNARY_CLIP;
+        r.alpha = -INFINITY;
+        r.beta = INFINITY;
+        break;
+    case OCT_OP_SIGMOID: r.fn = OCT_UNARY_SIGMOID; break;
+    case OCT_OP_HARD_SIGMOID:
+        r.fn = OCT_UNARY_HARD_SIGMOID;
+        r.alpha = oct_node_float(n, "alpha", 0.2f);
+        r.beta = oct_node_float(n, "beta", 0.5f);
+        break;
+    case OCT_OP_HARD_SWISH: r.fn = OCT_UNARY_HARD_SWISH; break;
+    case OCT_OP_TANH: r.fn = OCT_UNARY_TANH; break;
+    case OCT_OP_ELU:
+        r.fn = OCT_UNARY_ELU;
+        r.alpha = oct_node_float(n, "alpha", 1);
+        break;
+    case OCT_OP_SOFTPLUS: r.fn = OCT_UNARY_SOFTPLUS; break;
+    case OCT_OP_ERF: r.fn = OCT_UNARY_ERF; break;
+    case OCT_OP_EXP: r.fn = OCT_UNARY_EXP; break;
+    case OCT_OP_LOG: r.fn = OCT_UNARY_LOG; break;
+    case OCT_OP_SQRT: r.fn = OCT_UNARY_SQRT; break;
+    case OCT_OP_NEG: r.fn = OCT_UNARY_NEG; break;
+    case OCT_OP_ABS: r.fn = OCT_UNARY_ABS; break;
+    case OCT_OP_RECIPROCAL: r.fn = OCT_UNARY_RECIPROCAL; break;
+    case OCT_OP_GELU: {
+        const char *mode = oct_node_string(n, "approximate", "none");
+        if (strcmp(mode, "none") != 0 && strcmp(mode, "tanh") != 0)
+            return oct_op_bad(n, "approximate is '%s'", mode);
+        r.fn = strcmp(mode, "tanh") == 0 ? OCT_UNARY_GELU_TANH : OCT_UNARY_GELU;
+        break;
+    }
+    case OCT_OP_SILU: r.fn = OCT_UNARY_SILU; break;
+    case OCT_OP_FLOOR: r.fn = OCT_UNARY_FLOOR; break;
+    case OCT_OP_CEIL: r.fn = OCT_UNARY_CEIL; break;
+    case OCT_OP_NOT: r.fn = OCT_UNARY_NOT; break;
+    default: return oct_fail(OCT_ERR_INTERNAL, "%s is not unary", oct_op_get(n->op)->name);
+    }
+    *p = r;
+    return OCT_OK;
+}
+
+/* Constant limits of Clip into p; *steps when a limit is computed at run time. */
+static oct_status clip_limits(const oct_node *n, oct_p_unary *p, bool *steps)
+{
+    const oct_value *lo = oct_node_in(n, 1), *hi = oct_node_in(n, 2);
+    *steps = (lo && !oct_value_scalar(lo, &p->alpha)) || (hi && !oct_value_scalar(hi, &p->beta));
+    if (isnan(p->alpha) || isnan(p->beta))
+        return oct_op_bad(n, "a limit is NaN");
+    return OCT_OK;
+}
+
+static oct_status binary_step(oct_lower *l, oct_binary_fn fn, int32_t a, int32_t b, int32_t y, oct_precision precision)
+{
+    oct_p_binary p = {fn, -INFINITY, INFINITY};
+    int32_t in[2] = {a, b};
+    return oct_lower_step(l, OCT_STEP_BINARY, precision, "", 2, in, 1, &y, &p, sizeof p, NULL);
+}
+
+/* Clip with limits as tensors: max, then min. */
+static oct_status lower_clip_steps(oct_lower *l, oct_node *n)
+{
+    oct_value *x = n->inputs[0], *y = n->outputs[0];
+    oct_precision precision = oct_lower_precision(x);
+    int32_t at, to, limit;
+    OCT_TRY(oct_lower_in(l, x, OCT_LAYOUT_ANY, &at));
+    for (int i = 1; i <= 2; i++) {
+        if (!oct_node_in(n, i))
+            continue;
+        OCT_TRY(oct_lower_in(l, n->inputs[i], OCT_LAYOUT_ANY, &limit));
+        OCT_TRY(oct_lower_temp_like(l, at, (oct_dtype)oct_lower_tensor(l, at)->dtype, &to));
+        OCT_TRY(binary_step(l, i == 1 ? OCT_BINARY_MAX : OCT_BINARY_MIN, at, limit, to, precision));
+        at = to;
+    }
+    return oct_lower_bind(l, y, at);
+}
+
+/* Relu, Neg and Abs of s32 and s64: max(x, 0), 0 - x, max(x, 0 - x). */
+static oct_status lower_integer(oct_lower *l, oct_node *n)
+{
+    oct_value *x = n->inputs[0], *y = n->outputs[0];
+    int64_t none = 0;
+    int32_t in, zero, out, negated;
+    OCT_TRY(oct_lower_in(l, x, OCT_LAYOUT_ANY, &in));
+    OCT_TRY(oct_lower_const(l, x->dtype, 0, NULL, &none, &zero));
+    OCT_TRY(oct_lower_out(l, y, oct_lower_layout(l, x), &out));
+    if (n->op == OCT_OP_RELU)
+        return binary_step(l, OCT_BINARY_MAX, in, zero, out, OCT_PREC_INTEGER);
+    if (n->op == OCT_OP_NEG)
+        return binary_step(l, OCT_BINARY_SUB, zero, in, out, OCT_PREC_INTEGER);
+    OCT_TRY(oct_lower_temp_like(l, in, x->dtype, &negated));
+    OCT_TRY(binary_step(l, OCT_BINARY_SUB, zero, in, negated, OCT_PREC_INTEGER));
+    return binary_step(l, OCT_BINARY_MAX, in, negated, out, OCT_PREC_INTEGER);
+}
+
+static oct_status lower_codes(oct_lower *l, oct_node *n, const oct_p_unary *p)
+{
+    oct_value *x = n->inputs[0], *y = n->outputs[0];
+    oct_stored_quant qx, qy;
+    int32_t in, out;
+    OCT_TRY(oct_lower_quant(l, x, &qx));
+    OCT_TRY(oct_lower_quant(l, y, &qy));
+    OCT_TRY(oct_lower_in(l, x, OCT_LAYOUT_ANY, &in));
+    OCT_TRY(oct_lower_out(l, y, oct_lower_layout(l, x), &out));
+    return oct_lower_table(l, in, &qx, out, &qy, p);
+}
+
+oct_status oct_op_lower_unary(oct_lower *l, oct_node *n)
+{
+    oct_value *x = n->inputs[0], *y = n->outputs[0];
+    oct_p_unary p;
+    bool steps = false;
+    OCT_TRY(function_of(n, &p));
+    if (n->op == OCT_OP_CLIP)
+        OCT_TRY(clip_limits(n, &p, &steps));
+    if (n->int8 && steps)
+        return oct_op_unsupported(n, "INT8 needs constant limits");
+    if (n->int8)
+        return lower_codes(l, n, &p);
+    bool integer = x->dtype == OCT_S32 || x->dtype == OCT_S64;
+    if (n->op == OCT_OP_CLIP && (steps || integer || x->dtype == OCT_U8 || x->dtype == OCT_S8))
+        return lower_clip_steps(l, n);
+    if (integer && (n->op == OCT_OP_RELU || n->op == OCT_OP_NEG || n->op == OCT_OP_ABS))
+        return lower_integer(l, n);
+    if (x->dtype != OCT_F32 && n->op != OCT_OP_NOT)
+        return oct_op_unsupported(n, "type %s", oct_dtype_name(x->dtype));
+    int32_t in, out;
+    OCT_TRY(oct_lower_in(l, x, OCT_LAYOUT_ANY, &in));
+    OCT_TRY(oct_lower_out(l, y, oct_lower_layout(l, x), &out));
+    return oct_lower_step(l, OCT_STEP_UNARY, oct_lower_precision(x), "", 1, &in, 1, &out, &p, sizeof p, NULL);
+}
