@@ -93,6 +93,11 @@ static inline bool oct_nd_seq_dense(const oct_nd_seq *s, size_t size) { return s
 void oct_nd_seq_gather(const oct_nd_seq *s, size_t size, const void *base, int64_t first, int64_t n, void *dense);
 void oct_nd_seq_scatter(const oct_nd_seq *s, size_t size, void *base, int64_t first, int64_t n, const void *dense);
 
+/* n elements of 1, 2, 4 or 8 bytes from src, src + step ... into a dense run, and back. */
+void oct_nd_gather_row(size_t size, const void *src, int64_t step, int64_t n, void *dense);
+void oct_nd_scatter_row(size_t size, void *dst, int64_t step, int64_t n, const void *dense);
+void oct_nd_move_row(size_t size, const void *src, int64_t src_step, int64_t n, void *dst, int64_t dst_step);
+
 /* --- inner loops, one table per ISA level; all but matmul give the same bits on every level ---------------------------- */
 enum { OCT_ND_LANES = 16, OCT_ND_CHUNK = 256 }; /* chunks of a row: a multiple of the lanes */
 
@@ -115,7 +120,7 @@ typedef struct oct_nd_ops {
     void (*unary)(oct_unary_fn fn, float alpha, float beta, const float *x, float *y, int64_t n);
     /* a_step, b_step: 1, or 0 for one value. Arithmetic functions, then clamp to [lo, hi] (NaN passes). */
     void (*binary)(oct_binary_fn fn, const float *a, int a_step, const float *b, int b_step, float *y, int64_t n, float lo, float hi);
-    /* y[i] = v; moves of elements of 1, 2, 4 or 8 bytes: dst[c*dst_ld + r*size] = src[r*src_ld + c*size]. */
+    /* Elements of 1, 2, 4 or 8 bytes: dst[c*dst_ld + r*size] = src[r*src_ld + c*size]. */
     void (*transpose)(size_t size, int64_t rows, int64_t cols, const void *src, int64_t src_ld, void *dst, int64_t dst_ld);
     /* Reductions over n elements from lane 0 on: n is a multiple of 16 except in the last call of a row. */
     float (*max)(const float *x, int64_t n, float start);               /* NaN gives NaN or is skipped; finite rows only matter */
