@@ -56,7 +56,7 @@ static float *floats(int64_t n, int seed)
     __attribute__((target("avx512f,avx512vnni"))) static void name(int64_t loops)                                  \
     {                                                                                                              \
         __asm__ volatile("vpxord %%zmm30, %%zmm30, %%zmm30\n\tvpxord %%zmm31, %%zmm31, %%zmm31\n\t"                \
-                         "1:\n\t" CHAINS(op) "sub $1, %0\n\tjnz 1b"                                                \
+                         "1:\n\t" CHAINS(op) "sub $1, %0\n\tjnz 1b\n\tvzeroupper"                                               \
                          : "+r"(loops)                                                                             \
                          :                                                                                         \
                          : "zmm0", "zmm1", "zmm2", "zmm3", "zmm4", "zmm5", "zmm6", "zmm7", "zmm8", "zmm9", "zmm10", "zmm11",      \

@@ -1,0 +1,106 @@
+/* The register tile of the AVX-512 variants of fconv, MR pixels x NV*16 columns, and the loop over tiles.
+ *
+ * Every column's sum is one chain of fused multiply-adds in the order of k, starting from the bias: the result does not
+ * depend on the tile, nor on m, n or the variant (DESIGN 3.7). MR and NV are literals, so that every `if` folds; named
+ * accumulators and one-line assembly keep GCC 12 from spilling. Tiles: MR*NV + NV + 1 <= 32 registers. */
+#ifndef OCT_KERNELS_FCONV_TILE_AVX512VNNI_H
+#define OCT_KERNELS_FCONV_TILE_AVX512VNNI_H
+
+#include <immintrin.h>
+#include <stdbool.h>
+#include "kernels/kernel.h"
+#include "kernels/rows.h"
+
+#define FORCE static inline __attribute__((always_inline))
+#define FMA(acc, x, w) __asm__("vfmadd231ps %2, %1, %0" : "+v"(acc) : "v"(x), "v"(w))
+#define ROWS14(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13)
+
+typedef void tile_fn(const oct_fconv_args *g, const char *a, char *c, const char *res);
+
+/* Columns [16*v, 16*v + 16) of one pixel. The operands of max and min stand so that NaN passes. */
+FORCE void finish(const oct_fconv_args *g, __m512 acc, int v, char *c, const char *res, __m512 lo, __m512 hi)
+{
+    const int32_t left = g->n - 16 * v;
+    if (left <= 0)
+        return;
+    const __mmask16 columns = left >= 16 ? 0xffff : (__mmask16)((1 << left) - 1);
+    if (g->res)
+        acc = _mm512_add_ps(acc, _mm512_maskz_loadu_ps(columns, res + 64 * v));
+    acc = _mm512_min_ps(hi, _mm512_max_ps(lo, acc));
+    if (left >= 16)
+        _mm512_storeu_ps(c + 64 * v, acc);
+    else
+        _mm512_mask_storeu_ps(c + 64 * v, columns, acc);
+}
+
+FORCE void tile(const int MR, const int NV, const oct_fconv_args *g, const char *a, char *c, const char *res)
+{
+    const ptrdiff_t px = g->px;
+    const __m512 *w = g->w;
+    __m512 b0 = w[0], b1 = NV > 1 ? w[1] : b0, b2 = NV > 2 ? w[2] : b0, b3 = NV > 3 ? w[3] : b0;
+#define INIT(i) __m512 c##i##_0 = b0, c##i##_1 = b1, c##i##_2 = b2, c##i##_3 = b3;
+    ROWS14(INIT)
+#undef INIT
+    w += NV;
+    for (int32_t tap = 0; tap < g->tap_count; tap++) {
+        /* Five addresses reach 14 rows: x, x + px, x + 2*px of each. */
+        const char *x0 = a + g->taps[tap], *x3 = x0 + 3 * px, *x6 = x3 + 3 * px, *x9 = x6 + 3 * px, *x12 = x9 + 3 * px;
+        for (int32_t k = g->kc; k > 0; k--) {
+            __m512 w0 = w[0], w1 = NV > 1 ? w[1] : w0, w2 = NV > 2 ? w[2] : w0, w3 = NV > 3 ? w[3] : w0;
+#define STEP(i)                                                                                     \
+    if (MR > i) {                                                                                   \
+        const char *x = (i < 3 ? x0 : i < 6 ? x3 : i < 9 ? x6 : i < 12 ? x9 : x12) + i % 3 * px;    \
+        __m512 b = _mm512_set1_ps(*(const float *)x);                                               \
+        FMA(c##i##_0, b, w0);                                                                       \
+        if (NV > 1)                                                                                 \
+            FMA(c##i##_1, b, w1);                                                                   \
+        if (NV > 2)                                                                                 \
+            FMA(c##i##_2, b, w2);                                                                   \
+        if (NV > 3)                                                                                 \
+            FMA(c##i##_3, b, w3);                                                                   \
+    }
+            ROWS14(STEP)
+#undef STEP
+            w += NV;
+            x0 += 4, x3 += 4, x6 += 4, x9 += 4, x12 += 4;
+        }
+    }
+    const __m512 lo = _mm512_set1_ps(g->lo), hi = _mm512_set1_ps(g->hi);
+#define END(i)                                                             \
+    if (MR > i) {                                                          \
+        char *ci = c + i * g->ldc;                                         \
+        const char *ri = res + i * g->ldr;                                 \
+        finish(g, c##i##_0, 0, ci, ri, lo, hi);                            \
+        if (NV > 1)                                                        \
+            finish(g, c##i##_1, 1, ci, ri, lo, hi);                        \
+        if (NV > 2)                                                        \
+            finish(g, c##i##_2, 2, ci, ri, lo, hi);                        \
+        if (NV > 3)                                                        \
+            finish(g, c##i##_3, 3, ci, ri, lo, hi);                        \
+    }
+    ROWS14(END)
+#undef END
+}
+
+/* Cuts m evenly into tiles of at most mr rows; tiles[rows - 1]. */
+FORCE void run(const oct_fconv_args *g, const int32_t mr, tile_fn *const *tiles)
+{
+    const int64_t count = (g->m + mr - 1) / mr, rows = g->m / count, longer = g->m % count;
+    const char *a = (const char *)g->a, *res = (const char *)g->res;
+    char *c = (char *)g->c;
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t n = rows + (i < longer);
+        tiles[n - 1](g, a, c, res);
+        a += n * g->px;
+        c += n * g->ldc;
+        res += n * g->ldr;
+    }
+}
+
+#define TILE_FN(mr, nv)                                                                        \
+    static void tile_##mr(const oct_fconv_args *g, const char *a, char *c, const char *res)    \
+    {                                                                                          \
+        tile(mr, nv, g, a, c, res);                                                            \
+    }
+
+#endif
