@@ -62,12 +62,14 @@ OCT_API OCT_MUST_USE oct_status oct_ranges_load(const char *path, oct_ranges **o
 OCT_API OCT_MUST_USE oct_status oct_ranges_save(const oct_ranges *ranges, const char *path, oct_cache_format format);
 OCT_API void oct_ranges_destroy(oct_ranges *ranges);
 OCT_API int64_t oct_ranges_count(const oct_ranges *ranges);
+/* Hash of the float model that the ranges belong to; "" when the file had none (TensorRT's). */
+OCT_API const char *oct_ranges_model_hash(const oct_ranges *ranges);
 OCT_API OCT_MUST_USE oct_status oct_ranges_get(const oct_ranges *ranges, int64_t index, oct_range *out);
 OCT_API OCT_MUST_USE oct_status oct_ranges_set(oct_ranges *ranges, const char *tensor, float min, float max);
 
 /* Write Q/DQ for these ranges into a copy of the float model (placement: DESIGN 4.6). CONTENT when the hash of ranges
  * belongs to another model. The caller owns *out. */
-OCT_API OCT_MUST_USE oct_status oct_quantize(const oct_model *model, const oct_ranges *ranges, const oct_quant_options *opts, oct_model **out);
+OCT_API OCT_MUST_USE oct_status oct_model_quantize(const oct_model *model, const oct_ranges *ranges, const oct_quant_options *opts, oct_model **out);
 
 #ifdef __cplusplus
 }

@@ -5,6 +5,7 @@
 
 #include <octavo/quant.h>
 #include "base/mem.h"
+#include "ir/strmap.h"
 
 typedef struct oct_range_entry {
     char *tensor;
@@ -19,16 +20,19 @@ typedef struct oct_range_entry {
 struct oct_ranges {
     oct_scheme scheme;
     char hash[17];       /* of the float model; "" unknown */
-    char *method;        /* solver name asked for */
+    const char *method;  /* solver name asked for */
     int64_t samples;
     oct_range_entry *entries;
     int64_t count, capacity;
+    oct_arena *arena;    /* owns all strings */
+    oct_strmap names;    /* tensor -> index of its entry */
 };
 
 oct_status oct_ranges_create(oct_scheme scheme, oct_ranges **out);
 /* Add or replace. CONTENT when not finite or min > max. Scale and zero follow from the scheme unless scale > 0 is given. */
 oct_status oct_ranges_put(oct_ranges *r, const oct_range_entry *entry);
 const oct_range_entry *oct_ranges_find(const oct_ranges *r, const char *tensor);
+oct_status oct_ranges_set_method(oct_ranges *r, const char *method); /* copied */
 
 /* Weight scales: per output channel (axis) or per tensor, symmetric s8, codes in [-127, 127]: s = absmax/127, dead channels s = 1; a channel so
  * small that |bias| / (s_x * s_w) would pass 2^30 has its scale raised (algorithms.md 1.2). w is dense with `dims`; channel count = dims[axis].
