@@ -208,8 +208,8 @@ oct_status oct_op_infer_reshape(oct_graph *g, oct_node *n)
         OCT_TRY(infer_squeeze(g, n, &x->shape, &y));
     else if (x->shape.rank >= 0)
         OCT_TRY(infer_unsqueeze(g, n, &x->shape, &y));
-    OCT_TRY(check_count(g, n, &x->shape, &y));
     OCT_TRY(oct_infer_out(g, n, 0, x->dtype, &y));
+    OCT_TRY(check_count(g, n, &x->shape, &y));
     int64_t known[OCT_KNOWN_MAX];
     int count = oct_infer_known(x, known);
     return count >= 0 ? oct_infer_set_known(g, n, 0, known, count) : OCT_OK;
