@@ -43,6 +43,16 @@ static inline int32_t oct_requantize(int32_t acc, float m, int32_t z, int32_t lo
     return oct_requantize_f((float)acc * m, z, lo, hi);
 }
 
+/* Bias on the engine's grid: rne(b / (s_x * s_w)) in double (DESIGN 3.5); false when it is not within +-2^30, *q is untouched then. */
+static inline bool oct_quantize_bias(float b, float s_x, float s_w, int32_t *q)
+{
+    double t = (double)b / ((double)s_x * (double)s_w);
+    if (!(fabs(t) < 0x1p30))
+        return false;
+    *q = (int32_t)nearbyint(t);
+    return true;
+}
+
 static inline uint32_t oct_f32_bits(float f)
 {
     uint32_t u;
