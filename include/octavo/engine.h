@@ -53,6 +53,8 @@ OCT_API OCT_MUST_USE oct_status oct_context_run(oct_context *context);
 OCT_API OCT_MUST_USE oct_status oct_context_get_output(const oct_context *context, const char *name, oct_tensor *out);
 /* Copy a tapped tensor as dense float32 in the source model's order into data (count elements). */
 OCT_API OCT_MUST_USE oct_status oct_context_get_tap(const oct_context *context, const char *name, float *data, int64_t count);
+/* NaN that were quantized (to the zero point, DESIGN 3.1) in all runs of this context. */
+OCT_API int64_t oct_context_nan_count(const oct_context *context);
 /* Shape of a tap, as oct_port. */
 OCT_API OCT_MUST_USE oct_status oct_plan_get_tap(const oct_plan *plan, const char *name, oct_port *out);
 

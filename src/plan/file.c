@@ -1,0 +1,136 @@
+/* From bytes to the plan object and back: the frame of the block, the plan file, destruction.  DESIGN 5.9.
+ *
+ * A file is mapped read-only and used in place; the operating system pages weights in and shares them between processes. */
+#include "plan/check.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "base/hash.h"
+#include "kernels/kernel.h"
+
+static const size_t element_size[OCT_SEC_COUNT] = {
+    [OCT_SEC_TENSORS] = sizeof(oct_plan_tensor), [OCT_SEC_INDEX] = sizeof(int32_t),         [OCT_SEC_STEPS] = sizeof(oct_plan_step),
+    [OCT_SEC_PARAMS] = 1,                        [OCT_SEC_INPUTS] = sizeof(oct_plan_port),  [OCT_SEC_OUTPUTS] = sizeof(oct_plan_port),
+    [OCT_SEC_TAPS] = sizeof(oct_plan_port),      [OCT_SEC_META] = sizeof(oct_plan_meta),    [OCT_SEC_STRINGS] = 1,
+    [OCT_SEC_CONST] = 1,
+};
+static const char *const section_name[OCT_SEC_COUNT] = {"tensors", "index", "steps", "params", "inputs", "outputs", "taps", "metadata", "strings", "constants"};
+
+/* Magic, version, level, kernels, sections. */
+static oct_status check_header(const uint8_t *block, int64_t size)
+{
+    const oct_plan_header *h = (const oct_plan_header *)block;
+    oct_plan_header copy;
+    oct_isa isa;
+    if (size < (int64_t)sizeof *h || memcmp(h->magic, OCT_PLAN_MAGIC, sizeof h->magic) != 0)
+        return oct_fail(OCT_ERR_CONTENT, "no Octavo plan");
+    if (h->version != OCT_PLAN_VERSION)
+        return oct_fail(OCT_ERR_CONTENT, "plan format %u, this version of Octavo reads format %d: build the plan again", h->version, OCT_PLAN_VERSION);
+    memcpy(&copy, h, sizeof copy);
+    copy.hash = 0;
+    if (h->hash != oct_hash64(&copy, sizeof copy, 0))
+        return oct_fail(OCT_ERR_CONTENT, "the header is damaged");
+    if (h->total != (uint64_t)size)
+        return oct_fail(OCT_ERR_CONTENT, "the plan has %llu bytes, %lld are here", (unsigned long long)h->total, (long long)size);
+    OCT_TRY(oct_cpu_isa(&isa));
+    if (h->isa >= OCT_ISA_COUNT || h->isa > (uint32_t)isa)
+        return oct_fail(OCT_ERR_CONTENT, "the plan was built for CPU level %s, this one is %s: build it again here",
+                        h->isa < OCT_ISA_COUNT ? oct_isa_name((oct_isa)h->isa) : "(unknown)", oct_isa_name(isa));
+    if (h->kernels != oct_kernel_list_hash())
+        return oct_fail(OCT_ERR_CONTENT, "the plan was built for other kernels than this version of Octavo has: build it again");
+    uint64_t at = sizeof *h;
+    for (int i = 0; i < OCT_SEC_COUNT; i++) {
+        const oct_plan_section *s = &h->section[i];
+        /* Sections stand in order and leave OCT_ALIGN bytes at the end: kernels may read a little past a constant. */
+        if (s->offset < at || s->offset % OCT_ALIGN || s->offset > h->total || s->size > h->total - s->offset || s->size % element_size[i] ||
+            s->size / element_size[i] > INT32_MAX * (element_size[i] == 1 ? UINT64_C(1) << 16 : 1) || h->total - s->offset - s->size < OCT_ALIGN)
+            return oct_fail(OCT_ERR_CONTENT, "section '%s' is out of range", section_name[i]);
+        at = s->offset + s->size;
+        if (s->hash != oct_hash64(block + s->offset, s->size, 0))
+            return oct_fail(OCT_ERR_CONTENT, "section '%s' is damaged", section_name[i]);
+    }
+    return OCT_OK;
+}
+
+static const void *section(const uint8_t *block, int which) { return block + ((const oct_plan_header *)block)->section[which].offset; }
+static int32_t section_count(const oct_plan_header *h, int which) { return (int32_t)(h->section[which].size / element_size[which]); }
+
+static oct_status open_block(const uint8_t *block, int64_t size, oct_plan *p)
+{
+    OCT_TRY(check_header(block, size));
+    const oct_plan_header *h = (const oct_plan_header *)block;
+    *p = (oct_plan){
+        .header = h,
+        .tensors = section(block, OCT_SEC_TENSORS),
+        .tensor_count = section_count(h, OCT_SEC_TENSORS),
+        .index = section(block, OCT_SEC_INDEX),
+        .steps = section(block, OCT_SEC_STEPS),
+        .step_count = section_count(h, OCT_SEC_STEPS),
+        .params = section(block, OCT_SEC_PARAMS),
+        .inputs = section(block, OCT_SEC_INPUTS),
+        .outputs = section(block, OCT_SEC_OUTPUTS),
+        .taps = section(block, OCT_SEC_TAPS),
+        .input_count = section_count(h, OCT_SEC_INPUTS),
+        .output_count = section_count(h, OCT_SEC_OUTPUTS),
+        .tap_count = section_count(h, OCT_SEC_TAPS),
+        .meta = section(block, OCT_SEC_META),
+        .meta_count = section_count(h, OCT_SEC_META),
+        .strings = section(block, OCT_SEC_STRINGS),
+        .constants = section(block, OCT_SEC_CONST),
+    };
+    return oct_check_plan(p);
+}
+
+/* The plan object around a block, which stays the caller's on failure. */
+static oct_status wrap(const void *block, int64_t size, const char *name, oct_plan **out)
+{
+    oct_plan p;
+    oct_plan *kept = malloc(sizeof *kept);
+    if (!kept)
+        return oct_fail(OCT_ERR_MEMORY, "cannot allocate a plan");
+    oct_status s = open_block(block, size, &p);
+    if (s != OCT_OK) {
+        char text[512];
+        snprintf(text, sizeof text, "%s", oct_last_error()->message);
+        free(kept);
+        return oct_fail_file(s == OCT_ERR_CONTENT ? oct_fail(s, "'%s': %s", name, text) : s, name);
+    }
+    *kept = p;
+    *out = kept;
+    return OCT_OK;
+}
+
+oct_status oct_plan_from_block(void *owned, int64_t size, const char *name, oct_plan **out)
+{
+    oct_plan *p;
+    OCT_TRY(wrap(owned, size, name, &p));
+    p->owned = owned;
+    *out = p;
+    return OCT_OK;
+}
+
+oct_status oct_plan_load(const char *path, oct_plan **out)
+{
+    oct_map map;
+    oct_plan *p;
+    OCT_TRY(oct_file_map(path, &map));
+    oct_status s = wrap(map.data, map.size, path, &p);
+    if (s != OCT_OK) {
+        oct_file_unmap(&map);
+        return s;
+    }
+    p->map = map;
+    *out = p;
+    return OCT_OK;
+}
+
+oct_status oct_plan_save(const oct_plan *plan, const char *path) { return oct_file_write(path, plan->header, (int64_t)plan->header->total); }
+
+void oct_plan_destroy(oct_plan *plan)
+{
+    if (!plan)
+        return;
+    oct_free(plan->owned);
+    oct_file_unmap(&plan->map);
+    free(plan);
+}

@@ -1,0 +1,309 @@
+/* The context: what one thread needs to run a plan.  Created once (memory, team, resolved views and kernels); run walks the steps and
+ * allocates nothing. It decides nothing: steps were checked when the plan was opened. */
+#include "rt/exec.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include "kernels/nd/nd.h"
+#include "num/num.h"
+#include "plan/tactic.h"
+
+enum { HUGE_PAGE = 1 << 21 };
+
+static oct_exec_fn *const exec_of[OCT_STEP_COUNT] = {
+#define OCT_STEP_DEF(id, text, stem, params) [OCT_STEP_##id] = oct_exec_##stem,
+#include "plan/steps.inc"
+#undef OCT_STEP_DEF
+};
+
+struct oct_context {
+    const oct_plan *plan;
+    oct_team *team;
+    uint8_t *arena, *workers;
+    oct_exec *execs;
+    oct_view *views;          /* of all steps, inputs before outputs */
+    const void **bound;       /* one an input: the caller's data, NULL = not set */
+    bool profile;
+    double *seconds;          /* one a step */
+    int64_t runs;
+};
+
+/* Data of a tensor without input memory; inputs get theirs in set_input. */
+static void *memory_of(const oct_context *c, const oct_plan_tensor *t)
+{
+    switch (t->place) {
+    case OCT_PLACE_ARENA: return c->arena + t->offset;
+    case OCT_PLACE_CONST: return (uint8_t *)(uintptr_t)c->plan->constants + t->offset;
+    default: return NULL;
+    }
+}
+
+static oct_view view_of(const oct_context *c, const oct_plan_tensor *t)
+{
+    oct_view v = {.data = memory_of(c, t), .dtype = (oct_dtype)t->dtype, .rank = t->rank};
+    memcpy(v.dims, t->dims, sizeof v.dims);
+    memcpy(v.strides, t->strides, sizeof v.strides);
+    return v;
+}
+
+static oct_status resolve_steps(oct_context *c, int threads)
+{
+    const oct_plan *p = c->plan;
+    oct_view *next = c->views;
+    for (int32_t i = 0; i < p->step_count; i++) {
+        const oct_plan_step *s = &p->steps[i];
+        oct_exec *x = &c->execs[i];
+        *x = (oct_exec){.plan = p,
+                        .step = s,
+                        .params = p->params + s->params,
+                        .in_count = (int32_t)s->in_count,
+                        .out_count = (int32_t)s->out_count,
+                        .team = c->team,
+                        .threads = threads,
+                        .scratch = s->scratch_bytes ? c->arena + s->scratch : NULL,
+                        .worker_scratch = c->workers};
+        OCT_TRY(oct_step_kernel(p, s, &x->kernel));
+        x->in = next;
+        for (uint32_t k = 0; k < s->in_count; k++)
+            *next++ = view_of(c, &p->tensors[p->index[s->in_first + k]]);
+        x->out = next;
+        for (uint32_t k = 0; k < s->out_count; k++)
+            *next++ = view_of(c, &p->tensors[p->index[s->out_first + k]]);
+    }
+    return OCT_OK;
+}
+
+static void advise_huge(void *memory, int64_t bytes)
+{
+    uintptr_t first = oct_round_up((int64_t)(uintptr_t)memory, HUGE_PAGE), end = ((uintptr_t)memory + (uintptr_t)bytes) & ~(uintptr_t)(HUGE_PAGE - 1);
+    if (end > first)
+        (void)madvise((void *)first, end - first, MADV_HUGEPAGE); /* advice: without effect where it is not known */
+}
+
+static oct_status allocate(oct_context *c, int threads)
+{
+    const oct_plan *p = c->plan;
+    int64_t views = 0, worker = 0, workers;
+    for (int32_t i = 0; i < p->step_count; i++) {
+        views += (int64_t)p->steps[i].in_count + p->steps[i].out_count;
+        worker = oct_max64(worker, p->steps[i].worker_bytes);
+    }
+    OCT_TRY(oct_size_mul(worker, threads, &workers));
+    OCT_TRY(oct_alloc(p->header->arena_bytes, true, (void **)&c->arena));
+    advise_huge(c->arena, p->header->arena_bytes);
+    OCT_TRY(oct_alloc(workers, true, (void **)&c->workers));
+    OCT_TRY(oct_alloc(p->step_count * (int64_t)sizeof *c->execs, true, (void **)&c->execs));
+    OCT_TRY(oct_alloc(views * (int64_t)sizeof *c->views, true, (void **)&c->views));
+    OCT_TRY(oct_alloc(p->input_count * (int64_t)sizeof *c->bound, true, (void **)&c->bound));
+    return oct_alloc(p->step_count * (int64_t)sizeof *c->seconds, true, (void **)&c->seconds);
+}
+
+oct_status oct_context_create(const oct_plan *plan, int threads, oct_context **out)
+{
+    oct_status s = OCT_OK;
+    oct_context *c = calloc(1, sizeof *c);
+    if (!c)
+        return oct_fail(OCT_ERR_MEMORY, "cannot allocate a context");
+    c->plan = plan;
+    OCT_TRY_DONE(oct_team_create(threads, &c->team));
+    OCT_TRY_DONE(allocate(c, oct_team_size(c->team)));
+    OCT_TRY_DONE(resolve_steps(c, oct_team_size(c->team)));
+    *out = c;
+done:
+    if (s != OCT_OK)
+        oct_context_destroy(c);
+    return s;
+}
+
+void oct_context_destroy(oct_context *c)
+{
+    if (!c)
+        return;
+    oct_team_destroy(c->team);
+    oct_free(c->arena);
+    oct_free(c->workers);
+    oct_free(c->execs);
+    oct_free(c->views);
+    oct_free(c->bound);
+    oct_free(c->seconds);
+    free(c);
+}
+
+/* --- inputs and outputs --- */
+static const oct_plan_port *find_port(const oct_plan *p, const oct_plan_port *ports, int32_t count, const char *name)
+{
+    for (int32_t i = 0; i < count; i++)
+        if (strcmp(oct_plan_string(p, ports[i].name), name) == 0)
+            return &ports[i];
+    return NULL;
+}
+
+static oct_status bad_input(const char *name, const oct_plan_port *port, const oct_tensor *t)
+{
+    oct_text text = {0};
+    char *message = NULL;
+    oct_text_printf(&text, "input '%s' is %s [", name, oct_dtype_name(t->dtype));
+    for (int32_t i = 0; i < t->rank && i < OCT_MAX_RANK; i++)
+        oct_text_printf(&text, "%s%lld", i ? ", " : "", (long long)t->dims[i]);
+    oct_text_printf(&text, "], the plan wants %s [", oct_dtype_name((oct_dtype)port->dtype));
+    for (uint32_t i = 0; i < port->rank; i++)
+        oct_text_printf(&text, "%s%lld", i ? ", " : "", (long long)port->dims[i]);
+    oct_text_printf(&text, "]");
+    OCT_TRY(oct_text_finish(&text, &message));
+    oct_status s = oct_fail_node(oct_fail(OCT_ERR_CONTENT, "%s", message), name);
+    free(message);
+    return s;
+}
+
+oct_status oct_context_set_input(oct_context *c, const char *name, const oct_tensor *tensor)
+{
+    const oct_plan *p = c->plan;
+    const oct_plan_port *port = find_port(p, p->inputs, p->input_count, name);
+    if (!port)
+        return oct_fail_node(oct_fail(OCT_ERR_USAGE, "the plan has no input '%s'", name), name);
+    if (tensor->dtype != (oct_dtype)port->dtype || tensor->rank != (int32_t)port->rank ||
+        memcmp(tensor->dims, port->dims, sizeof *port->dims * port->rank) != 0)
+        return bad_input(name, port, tensor);
+    if (!tensor->data)
+        return oct_fail_node(oct_fail(OCT_ERR_USAGE, "input '%s' has no data", name), name);
+    int32_t index = (int32_t)(port - p->inputs);
+    c->bound[index] = tensor->data;
+    for (int32_t i = 0; i < p->step_count; i++)
+        for (uint32_t k = 0; k < p->steps[i].in_count; k++) {
+            const oct_plan_tensor *t = &p->tensors[p->index[p->steps[i].in_first + k]];
+            if (t->place == OCT_PLACE_INPUT && t->port == index)
+                c->execs[i].in[k].data = (uint8_t *)tensor->data + t->offset;
+        }
+    return OCT_OK;
+}
+
+oct_status oct_context_get_output(const oct_context *c, const char *name, oct_tensor *out)
+{
+    const oct_plan *p = c->plan;
+    const oct_plan_port *port = find_port(p, p->outputs, p->output_count, name);
+    if (!port)
+        return oct_fail_node(oct_fail(OCT_ERR_USAGE, "the plan has no output '%s'", name), name);
+    oct_tensor t = {.data = memory_of(c, &p->tensors[port->tensor]), .dtype = (oct_dtype)port->dtype, .rank = (int32_t)port->rank};
+    memcpy(t.dims, port->dims, sizeof *port->dims * port->rank);
+    *out = t;
+    return OCT_OK;
+}
+
+/* --- run --- */
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void run_profiled(oct_context *c)
+{
+    double at = now();
+    for (int32_t i = 0; i < c->plan->step_count; i++) {
+        exec_of[c->plan->steps[i].kind](&c->execs[i]);
+        double end = now();
+        c->seconds[i] += end - at;
+        at = end;
+    }
+    c->runs++;
+}
+
+oct_status oct_context_run(oct_context *c)
+{
+    const oct_plan *p = c->plan;
+    for (int32_t i = 0; i < p->input_count; i++)
+        if (!c->bound[i])
+            return oct_fail_node(oct_fail(OCT_ERR_USAGE, "input '%s' is not set", oct_plan_string(p, p->inputs[i].name)), oct_plan_string(p, p->inputs[i].name));
+    oct_fpenv saved = oct_fpenv_enter();
+    oct_team_begin(c->team);
+    if (c->profile)
+        run_profiled(c);
+    else
+        for (int32_t i = 0; i < p->step_count; i++)
+            exec_of[p->steps[i].kind](&c->execs[i]);
+    oct_team_end(c->team);
+    oct_fpenv_leave(saved);
+    return OCT_OK;
+}
+
+int64_t oct_context_nan_count(const oct_context *c)
+{
+    int64_t n = 0;
+    for (int32_t i = 0; i < c->plan->step_count; i++)
+        n += c->execs[i].nan_count;
+    return n;
+}
+
+/* --- taps --- */
+/* n elements of a row of tensor t as real numbers. */
+static void tap_row(const oct_plan_tensor *t, const uint8_t *from, int64_t step, int64_t n, float *to)
+{
+    if (t->dtype == OCT_F32) {
+        for (int64_t i = 0; i < n; i++)
+            to[i] = *(const float *)(from + i * step);
+    } else if (t->dtype == OCT_U8 && t->scale > 0) {
+        for (int64_t i = 0; i < n; i++)
+            to[i] = oct_dequantize(from[i * step], t->scale, t->zero);
+    } else {
+        oct_nd_load_f32((oct_dtype)t->dtype, t->biased != 0, from, step, n, to);
+    }
+}
+
+oct_status oct_context_get_tap(const oct_context *c, const char *name, float *data, int64_t count)
+{
+    const oct_plan *p = c->plan;
+    const oct_plan_port *port = find_port(p, p->taps, p->tap_count, name);
+    int64_t have, index[OCT_MAX_RANK] = {0};
+    if (!port)
+        return oct_fail_node(oct_fail(OCT_ERR_USAGE, "the plan keeps no tensor '%s'", name), name);
+    OCT_TRY(oct_size_count(port->dims, (int)port->rank, &have));
+    if (have != count)
+        return oct_fail_node(oct_fail(OCT_ERR_USAGE, "tensor '%s' has %lld elements, room is for %lld", name, (long long)have, (long long)count), name);
+    const oct_plan_tensor *t = &p->tensors[port->tensor];
+    const uint8_t *at = t->place == OCT_PLACE_INPUT ? (const uint8_t *)c->bound[t->port] + t->offset : memory_of(c, t);
+    const int64_t size = (int64_t)oct_dtype_size((oct_dtype)t->dtype);
+    const int inner = t->rank - 1;
+    const int64_t n = inner >= 0 ? t->dims[inner] : 1, step = inner >= 0 ? t->strides[inner] * size : size;
+    if (t->place == OCT_PLACE_INPUT && !c->bound[t->port])
+        return oct_fail(OCT_ERR_USAGE, "tensor '%s' is an input that is not set", name);
+    for (int64_t done = 0; done < have; done += n) {
+        tap_row(t, at, step, n, data + done);
+        for (int k = inner; k-- > 0;) {
+            at += t->strides[k] * size;
+            if (++index[k] < t->dims[k])
+                break;
+            at -= t->strides[k] * size * t->dims[k];
+            index[k] = 0;
+        }
+    }
+    return OCT_OK;
+}
+
+/* --- profile --- */
+void oct_context_profile(oct_context *c, bool enable)
+{
+    if (enable && !c->profile) {
+        memset(c->seconds, 0, sizeof *c->seconds * (size_t)c->plan->step_count);
+        c->runs = 0;
+    }
+    c->profile = enable;
+}
+
+oct_status oct_context_get_profile(const oct_context *c, int step, oct_step_profile *out)
+{
+    const oct_plan *p = c->plan;
+    if (step < 0 || step >= p->step_count)
+        return oct_fail(OCT_ERR_USAGE, "step %d of %d", step, p->step_count);
+    const oct_plan_step *s = &p->steps[step];
+    *out = (oct_step_profile){.name = oct_plan_string(p, s->name),
+                              .op = oct_plan_string(p, s->op),
+                              .precision = oct_precision_name((oct_precision)s->precision),
+                              .tactic = oct_plan_string(p, s->tactic),
+                              .macs = s->macs,
+                              .seconds = c->seconds[step],
+                              .runs = c->runs};
+    return OCT_OK;
+}
