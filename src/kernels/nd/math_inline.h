@@ -99,9 +99,9 @@ static inline float oct_tanh_inline(float x)
     p = p * z + -0.0537397154f;
     p = p * z + 0.133314416f;
     p = p * z + -0.333332807f;
-    const float small = (p * z) * x + x;
+    const float small = (p * z) * a + a;
     const float large = 1.0f - 2.0f / (oct_exp_inline(a + a) + 1.0f);
-    return oct_select(a < 0.625f, small, oct_copysign(large, x));
+    return oct_copysign(oct_select(a < 0.625f, small, large), x);
 }
 
 /* <= 4 ulp, the denormal tail included. */

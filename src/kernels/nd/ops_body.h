@@ -2,7 +2,10 @@
  * file and name the table. The operations and their order are fixed by the source, so the levels agree in every bit (DESIGN 3.7).
  *
  * Elementwise loops are plain C for the vectoriser; sums use GNU vectors of 16 floats, because there the lanes are the contract.
- * An ivdep loop may have y == x (in place) but no other overlap. Includers define OCT_ND_MATMUL_FN. */
+ * An ivdep loop may have y == x (in place) but no other overlap. */
+/* Selects become vector code only if the compiler may compute both sides: floating-point flags are nobody's business here. It
+ * changes no value. */
+#pragma GCC optimize("no-trapping-math")
 #include <string.h>
 #include "kernels/nd/math_inline.h"
 #include "kernels/nd/nd.h"
