@@ -168,26 +168,11 @@ static oct_status lower_power(oct_lower *l, oct_node *n, bool *done)
     return oct_lower_step(l, OCT_STEP_BINARY, OCT_PREC_FLOAT, "", 2, in, 1, &out, &p, sizeof p, NULL);
 }
 
-static bool computes(oct_op op, oct_dtype dtype)
-{
-    switch (dtype) {
-    case OCT_F32:
-    case OCT_S32:
-    case OCT_S64:
-    case OCT_U8: return true;
-    case OCT_S8: return is_comparison(op); /* both sides carry the same bias */
-    case OCT_BOOL: return op == OCT_OP_EQUAL;
-    default: return false;
-    }
-}
-
 oct_status oct_op_lower_binary(oct_lower *l, oct_node *n)
 {
     oct_value *a = n->inputs[0], *b = n->inputs[1];
     if (n->int8)
         return lower_codes(l, n);
-    if (!computes(n->op, a->dtype))
-        return oct_op_unsupported(n, "type %s", oct_dtype_name(a->dtype));
     if (n->op == OCT_OP_POW) {
         bool done;
         OCT_TRY(lower_power(l, n, &done));

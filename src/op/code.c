@@ -58,10 +58,7 @@ oct_status oct_lower_pool(oct_lower *l, int32_t in, int32_t out, const oct_p_poo
     bool codes = oct_lower_tensor(l, in)->dtype == OCT_U8;
     const char *tactic = codes ? (p->is_max ? oct_maxpool_u8_best(l->isa)->name : oct_avgpool_u8_best(l->isa)->name)
                                : (p->is_max ? oct_maxpool_f32_best(l->isa)->name : oct_avgpool_f32_best(l->isa)->name);
-    oct_plan_step *step;
-    OCT_TRY(oct_lower_step(l, OCT_STEP_POOL, codes ? OCT_PREC_INT8 : OCT_PREC_FLOAT, tactic, 1, &in, 1, &out, p, sizeof *p, &step));
-    step->worker_bytes = oct_round_up((int64_t)p->kh * p->kw * (int64_t)sizeof(void *), OCT_ALIGN);
-    return OCT_OK;
+    return oct_lower_step(l, OCT_STEP_POOL, codes ? OCT_PREC_INT8 : OCT_PREC_FLOAT, tactic, 1, &in, 1, &out, p, sizeof *p, NULL);
 }
 
 /* Pool of the view in = [n, c, pixels] with the given strides into out = dense [n, c]; in holds the codes or floats of x. */

@@ -37,27 +37,6 @@ oct_status oct_op_infer_layer_norm(oct_graph *g, oct_node *n)
     return OCT_OK;
 }
 
-/* scale or bias as a dense tensor of the normalised dims. */
-static oct_status lower_factor(oct_lower *l, oct_value *v, int rank, const int64_t *dims, int32_t *tensor)
-{
-    int32_t t, view;
-    OCT_TRY(oct_lower_in(l, v, OCT_LAYOUT_PLAIN, &t));
-    const oct_plan_tensor *from = oct_lower_tensor(l, t);
-    int64_t strides[OCT_MAX_RANK] = {0};
-    bool full = from->rank == rank;
-    for (int i = 0; i < from->rank; i++) {
-        int k = i + rank - from->rank;
-        strides[k] = from->dims[i] == dims[k] ? from->strides[i] : 0;
-        full = full && from->dims[i] == dims[k];
-    }
-    *tensor = t;
-    if (full)
-        return OCT_OK;
-    OCT_TRY(oct_lower_subview(l, t, rank, dims, strides, 0, &view));
-    OCT_TRY(oct_lower_temp(l, OCT_F32, rank, dims, tensor));
-    return oct_lower_step(l, OCT_STEP_COPY, OCT_PREC_CONVERT, "", 1, &view, 1, tensor, &(oct_p_none){0}, sizeof(oct_p_none), NULL);
-}
-
 oct_status oct_op_lower_layer_norm(oct_lower *l, oct_node *n)
 {
     oct_value *x = n->inputs[0];
@@ -69,9 +48,8 @@ oct_status oct_op_lower_layer_norm(oct_lower *l, oct_node *n)
     OCT_TRY(oct_infer_axis(n, oct_node_int(n, "axis", -1), x->shape.rank, &axis));
     p.axis = axis;
     oct_lower_reason(l, "no INT8 form of LayerNormalization");
-    OCT_TRY(oct_lower_in(l, x, OCT_LAYOUT_PLAIN, &in[0]));
-    for (int i = 1; i < n_in; i++)
-        OCT_TRY(lower_factor(l, n->inputs[i], x->shape.rank - axis, x->shape.dim + axis, &in[i]));
-    OCT_TRY(oct_lower_out(l, n->outputs[0], OCT_LAYOUT_PLAIN, &out));
+    for (int i = 0; i < n_in; i++)
+        OCT_TRY(oct_lower_in(l, n->inputs[i], OCT_LAYOUT_ANY, &in[i]));
+    OCT_TRY(oct_lower_out(l, n->outputs[0], oct_lower_layout(l, x), &out));
     return oct_lower_step(l, OCT_STEP_LAYER_NORM, OCT_PREC_FLOAT, "", n_in, in, 1, &out, &p, sizeof p, NULL);
 }

@@ -392,6 +392,21 @@ oct_layout oct_lower_joint_layout(const oct_lower *l, const oct_node *n)
     return OCT_LAYOUT_PLAIN;
 }
 
+bool oct_lower_feeds_nhwc(const oct_value *v)
+{
+    for (int64_t i = 0; i < v->user_count; i++)
+        switch (v->users[i]->op) {
+        case OCT_OP_CONV:
+        case OCT_OP_CONV_TRANSPOSE:
+        case OCT_OP_MAX_POOL:
+        case OCT_OP_AVERAGE_POOL:
+        case OCT_OP_GLOBAL_MAX_POOL:
+        case OCT_OP_GLOBAL_AVERAGE_POOL: return true;
+        default: break;
+        }
+    return false;
+}
+
 oct_status oct_lower_temp_like(oct_lower *l, int32_t tensor_of, oct_dtype dtype, int32_t *tensor)
 {
     const oct_plan_tensor *like = oct_lower_tensor(l, tensor_of);

@@ -8,8 +8,7 @@
  * - Every s8 tensor is stored as u8 + 128 with `biased` set; only ports keep s8. A CAST step obeys `biased` on both sides (the logical
  *   number is stored - 128), so S8 -> U8 biased at inputs and U8 biased -> S8 at outputs are plain CASTs.
  * - The offset of a view is relative to the first byte of its root (src/build/memory.c adds the root's own). Roots: arena 0, constants
- *   their place in the constant section, inputs 0. Views have the place and port of their root.
- * - POOL steps ask for worker_bytes of one pointer a tap. */
+ *   their place in the constant section, inputs 0. Views have the place and port of their root. */
 #ifndef OCT_OP_LOWER_H
 #define OCT_OP_LOWER_H
 
@@ -54,6 +53,8 @@ oct_status oct_lower_const(oct_lower *l, oct_dtype dtype, int rank, const int64_
 oct_status oct_lower_bind(oct_lower *l, oct_value *v, int32_t tensor);
 /* A view of t with other dims over the same elements in the same order, without a copy. *tensor = -1 when strides do not allow it. */
 oct_status oct_lower_reshaped(oct_lower *l, int32_t t, int rank, const int64_t *dims, int32_t *tensor);
+/* Whether an operator that works on NHWC (convolution, pool) reads v. */
+bool oct_lower_feeds_nhwc(const oct_value *v);
 /* Precision of a step that moves or computes in the type of v: FLOAT, INT8 for 8-bit codes, else INTEGER. */
 oct_precision oct_lower_precision(const oct_value *v);
 /* Why the current node runs in float, when nobody has said so before. text is a literal. */

@@ -6,6 +6,8 @@
 #include <string.h>
 #include "op/code.h"
 
+enum { MAX_LINEAR_AXES = 3 }; /* what the RESIZE step blends */
+
 /* Optional inputs may be present and empty. */
 static const oct_value *filled(const oct_node *n, int i)
 {
@@ -194,6 +196,11 @@ oct_status oct_op_lower_resize(oct_lower *l, oct_node *n)
     OCT_TRY(resolve(l->g, n, &shape, p.scale));
     oct_layout layout = oct_lower_layout(l, x);
     bool nearest = p.mode == OCT_RESIZE_NEAREST;
+    int resized = 0;
+    for (int i = 0; i < p.rank; i++)
+        resized += p.scale[i] != 1 || x->shape.dim[i] != y->shape.dim[i];
+    if (!nearest && resized > MAX_LINEAR_AXES)
+        return oct_op_unsupported(n, "linear interpolation along %d axes", resized);
     if (!nearest && x->quant && oct_lower_precision(x) == OCT_PREC_INT8)
         return lower_linear_codes(l, n, &p, layout);
     if (!nearest && x->dtype != OCT_F32)

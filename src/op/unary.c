@@ -1,5 +1,5 @@
 /* Unary elementwise operators.  Floats: one UNARY step that follows its input's layout. Codes: a 256-entry table. Integers: the few
- * that ONNX defines, through BINARY steps. */
+ * that ONNX defines. Clip with computed or integer limits is a pair of BINARY steps. */
 #include "op/ops.h"
 
 #include <math.h>
@@ -108,24 +108,6 @@ static oct_status lower_clip_steps(oct_lower *l, oct_node *n)
     return oct_lower_bind(l, y, at);
 }
 
-/* Relu, Neg and Abs of s32 and s64: max(x, 0), 0 - x, max(x, 0 - x). */
-static oct_status lower_integer(oct_lower *l, oct_node *n)
-{
-    oct_value *x = n->inputs[0], *y = n->outputs[0];
-    int64_t none = 0;
-    int32_t in, zero, out, negated;
-    OCT_TRY(oct_lower_in(l, x, OCT_LAYOUT_ANY, &in));
-    OCT_TRY(oct_lower_const(l, x->dtype, 0, NULL, &none, &zero));
-    OCT_TRY(oct_lower_out(l, y, oct_lower_layout(l, x), &out));
-    if (n->op == OCT_OP_RELU)
-        return binary_step(l, OCT_BINARY_MAX, in, zero, out, OCT_PREC_INTEGER);
-    if (n->op == OCT_OP_NEG)
-        return binary_step(l, OCT_BINARY_SUB, zero, in, out, OCT_PREC_INTEGER);
-    OCT_TRY(oct_lower_temp_like(l, in, x->dtype, &negated));
-    OCT_TRY(binary_step(l, OCT_BINARY_SUB, zero, in, negated, OCT_PREC_INTEGER));
-    return binary_step(l, OCT_BINARY_MAX, in, negated, out, OCT_PREC_INTEGER);
-}
-
 static oct_status lower_codes(oct_lower *l, oct_node *n, const oct_p_unary *p)
 {
     oct_value *x = n->inputs[0], *y = n->outputs[0];
@@ -150,12 +132,10 @@ oct_status oct_op_lower_unary(oct_lower *l, oct_node *n)
         return oct_op_unsupported(n, "INT8 needs constant limits");
     if (n->int8)
         return lower_codes(l, n, &p);
-    bool integer = x->dtype == OCT_S32 || x->dtype == OCT_S64;
-    if (n->op == OCT_OP_CLIP && (steps || integer || x->dtype == OCT_U8 || x->dtype == OCT_S8))
+    bool exact = n->op == OCT_OP_RELU || n->op == OCT_OP_NEG || n->op == OCT_OP_ABS || n->op == OCT_OP_NOT; /* defined on integers */
+    if (n->op == OCT_OP_CLIP && (steps || x->dtype != OCT_F32))
         return lower_clip_steps(l, n);
-    if (integer && (n->op == OCT_OP_RELU || n->op == OCT_OP_NEG || n->op == OCT_OP_ABS))
-        return lower_integer(l, n);
-    if (x->dtype != OCT_F32 && n->op != OCT_OP_NOT)
+    if (x->dtype != OCT_F32 && (!exact || oct_lower_precision(x) == OCT_PREC_FLOAT))
         return oct_op_unsupported(n, "type %s", oct_dtype_name(x->dtype));
     int32_t in, out;
     OCT_TRY(oct_lower_in(l, x, OCT_LAYOUT_ANY, &in));
