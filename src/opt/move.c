@@ -143,7 +143,7 @@ oct_status oct_pass_collapse(const oct_opt *opt, int64_t *changes)
         } else {
             oct_node *r;
             oct_node_remove(g, q);
-            OCT_TRY(oct_node_add(g, g->nodes[i], OCT_OP_REQUANTIZE, q->name, 1, &codes, 1, &out, &r));
+            OCT_TRY(oct_node_add(g, i < g->node_count ? g->nodes[i] : NULL, OCT_OP_REQUANTIZE, q->name, 1, &codes, 1, &out, &r));
             OCT_TRY(oct_node_add_source(g, r, q));
             r->int8 = true;
         }
