@@ -93,19 +93,25 @@ static oct_status binary_step(oct_lower *l, oct_binary_fn fn, int32_t a, int32_t
 /* Clip with limits as tensors: max, then min. */
 static oct_status lower_clip_steps(oct_lower *l, oct_node *n)
 {
-    oct_value *x = n->inputs[0], *y = n->outputs[0];
+    oct_value *x = n->inputs[0], *y = n->outputs[0], *lo = oct_node_in(n, 1), *hi = oct_node_in(n, 2);
     oct_precision precision = oct_lower_precision(x);
-    int32_t at, to, limit;
-    OCT_TRY(oct_lower_in(l, x, OCT_LAYOUT_ANY, &at));
-    for (int i = 1; i <= 2; i++) {
-        if (!oct_node_in(n, i))
-            continue;
-        OCT_TRY(oct_lower_in(l, n->inputs[i], OCT_LAYOUT_ANY, &limit));
-        OCT_TRY(oct_lower_temp_like(l, at, (oct_dtype)oct_lower_tensor(l, at)->dtype, &to));
-        OCT_TRY(binary_step(l, i == 1 ? OCT_BINARY_MAX : OCT_BINARY_MIN, at, limit, to, precision));
-        at = to;
+    int32_t in, low, out, limit;
+    OCT_TRY(oct_lower_in(l, x, OCT_LAYOUT_ANY, &in));
+    if (!lo && !hi)
+        return oct_lower_bind(l, y, in);
+    OCT_TRY(oct_lower_out(l, y, oct_lower_layout(l, x), &out));
+    low = in;
+    if (lo) {
+        low = out;
+        if (hi)
+            OCT_TRY(oct_lower_temp_like(l, in, x->dtype, &low));
+        OCT_TRY(oct_lower_in(l, lo, OCT_LAYOUT_ANY, &limit));
+        OCT_TRY(binary_step(l, OCT_BINARY_MAX, in, limit, low, precision));
     }
-    return oct_lower_bind(l, y, at);
+    if (!hi)
+        return OCT_OK;
+    OCT_TRY(oct_lower_in(l, hi, OCT_LAYOUT_ANY, &limit));
+    return binary_step(l, OCT_BINARY_MIN, low, limit, out, precision);
 }
 
 static oct_status lower_codes(oct_lower *l, oct_node *n, const oct_p_unary *p)
