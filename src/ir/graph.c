@@ -180,15 +180,24 @@ oct_status oct_graph_set_meta(oct_graph *g, const char *key, const char *value)
     return oct_strmap_put(m, k, g->meta_count - 1);
 }
 
+/* Capacity of an array that only oct_graph_push has grown from nothing: 4, 8, 16... */
+static int64_t implied_capacity(int64_t count)
+{
+    int64_t capacity = count ? 4 : 0;
+    while (capacity < count)
+        capacity *= 2;
+    return capacity;
+}
+
 oct_status oct_graph_add_input(oct_graph *g, oct_value *v)
 {
-    int64_t capacity = g->input_count; /* exact, as for outputs */
+    int64_t capacity = implied_capacity(g->input_count);
     return oct_graph_push(g, (void ***)&g->inputs, &g->input_count, &capacity, v);
 }
 
 oct_status oct_graph_add_output(oct_graph *g, oct_value *v)
 {
-    int64_t capacity = g->output_count; /* exact: outputs are few and rarely added */
+    int64_t capacity = implied_capacity(g->output_count);
     OCT_TRY(oct_graph_push(g, (void ***)&g->outputs, &g->output_count, &capacity, v));
     v->is_output = true;
     return OCT_OK;
@@ -277,10 +286,10 @@ static oct_status copy_into(const oct_graph *from, oct_graph *g)
         OCT_TRY(copy_value(g, from->values[i]));
     for (int64_t i = 0; i < from->node_count; i++)
         OCT_TRY(copy_node(from, g, from->nodes[i]));
-    OCT_TRY(twin_list(from, g, from->inputs, from->input_count, &g->inputs));
-    OCT_TRY(twin_list(from, g, from->outputs, from->output_count, &g->outputs));
-    g->input_count = from->input_count;
-    g->output_count = from->output_count;
+    for (int64_t i = 0; i < from->input_count; i++)
+        OCT_TRY(oct_graph_add_input(g, twin(from, g, from->inputs[i])));
+    for (int64_t i = 0; i < from->output_count; i++)
+        OCT_TRY(oct_graph_add_output(g, twin(from, g, from->outputs[i])));
     return OCT_OK;
 }
 

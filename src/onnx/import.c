@@ -142,14 +142,13 @@ static oct_status read_type(importer *im, const Onnx__ValueInfoProto *p, oct_val
 static oct_status read_inputs(importer *im)
 {
     oct_graph *g = im->g;
-    OCT_TRY(oct_arena_alloc(g->arena, (int64_t)((im->p->n_input + 1) * sizeof *g->inputs), (void **)&g->inputs));
     for (size_t i = 0; i < im->p->n_input; i++) {
         const Onnx__ValueInfoProto *p = im->p->input[i];
         oct_value *v = oct_value_find(g, oct_or_empty(p->name));
         if (v && v->data)
             continue; /* an initializer that is listed as an input is a constant to us */
         OCT_TRY(new_value(im, p->name, "a graph input", &v));
-        g->inputs[g->input_count++] = v;
+        OCT_TRY(oct_graph_add_input(g, v));
         oct_status s = read_type(im, p, v);
         if (s != OCT_OK)
             return oct_fail_node(s, v->name);

@@ -54,10 +54,14 @@ oct_status oct_model_load(const char *path, oct_model **out)
     return s;
 }
 
-oct_status oct_model_save(const oct_model *model, const char *path)
+enum { SPLIT_LIMIT = 0x7f000000 }; /* a protobuf message ends below 2 GiB */
+
+oct_status oct_model_save_split(const oct_model *model, const char *path, int64_t limit)
 {
-    return oct_onnx_export(model->graph, model->origin, path, OCT_ONNX_EXTERNAL_LIMIT);
+    return oct_onnx_export(model->graph, model->origin, path, limit);
 }
+
+oct_status oct_model_save(const oct_model *model, const char *path) { return oct_model_save_split(model, path, SPLIT_LIMIT); }
 
 void oct_model_destroy(oct_model *model)
 {

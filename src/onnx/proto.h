@@ -56,7 +56,6 @@ oct_status oct_onnx_import(Onnx__ModelProto *m, const char *file, const char *fo
 /* Write g to path. origin (may be NULL) gives what the graph does not hold. Initializers above `limit` bytes in total go to
  * "<path>.data". INTERNAL when g holds nodes that have no ONNX form. */
 oct_status oct_onnx_export(const oct_graph *g, const Onnx__ModelProto *origin, const char *path, int64_t limit);
-#define OCT_ONNX_EXTERNAL_LIMIT ((int64_t)0x7f000000) /* a protobuf message ends below 2 GiB */
 
 /* --- downgrade.c: canonical forms to what an opset has --- */
 

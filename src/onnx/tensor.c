@@ -130,8 +130,8 @@ static oct_status find_external(oct_onnx_files *files, const Onnx__TensorProto *
     const oct_map *map = NULL;
     OCT_TRY(open_external(files, location, label, &map));
     if (offset > map->size || bytes > map->size - offset)
-        return oct_fail(OCT_ERR_CONTENT, "tensor '%s': bytes %lld to %lld lie outside external file '%s' (%lld bytes)", label,
-                        (long long)offset, (long long)(offset + bytes), location, (long long)map->size);
+        return oct_fail(OCT_ERR_CONTENT, "tensor '%s': %lld bytes at %lld lie outside external file '%s' of %lld bytes", label,
+                        (long long)bytes, (long long)offset, location, (long long)map->size);
     *out = (const char *)map->data + offset;
     return OCT_OK;
 }
