@@ -7,13 +7,21 @@
 #define OCT_KERNELS_FCONV_TILE_AVX512VNNI_H
 
 #include <immintrin.h>
-#include <stdbool.h>
+#include <string.h>
 #include "kernels/kernel.h"
 #include "kernels/rows.h"
 
 #define FORCE static inline __attribute__((always_inline))
 #define FMA(acc, x, w) __asm__("vfmadd231ps %2, %1, %0" : "+v"(acc) : "v"(x), "v"(w))
 #define ROWS14(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13)
+
+/* As an integer: on Zen 4 vpbroadcastd loads twice a cycle, vbroadcastss once (14x16: 97 % of peak against 71 %). */
+FORCE __m512 broadcast(const char *p)
+{
+    int32_t bits;
+    memcpy(&bits, p, sizeof bits);
+    return _mm512_castsi512_ps(_mm512_set1_epi32(bits));
+}
 
 typedef void tile_fn(const oct_fconv_args *g, const char *a, char *c, const char *res);
 
@@ -50,7 +58,7 @@ FORCE void tile(const int MR, const int NV, const oct_fconv_args *g, const char 
 #define STEP(i)                                                                                     \
     if (MR > i) {                                                                                   \
         const char *x = (i < 3 ? x0 : i < 6 ? x3 : i < 9 ? x6 : i < 12 ? x9 : x12) + i % 3 * px;    \
-        __m512 b = _mm512_set1_ps(*(const float *)x);                                               \
+        __m512 b = broadcast(x);                                                                    \
         FMA(c##i##_0, b, w0);                                                                       \
         if (NV > 1)                                                                                 \
             FMA(c##i##_1, b, w1);                                                                   \
