@@ -1,6 +1,8 @@
-/* LayerNormalization over the last axes, always in float (DESIGN 3.7).  The optional outputs mean and inverse deviation are not given. */
+/* LayerNormalization over the last axes, always in float (DESIGN 3.7).  The optional outputs, mean and inverse deviation, are steps of
+ * their own where somebody reads them. */
 #include "op/ops.h"
 
+#include <math.h>
 #include <string.h>
 #include "plan/params.h"
 
@@ -10,9 +12,6 @@ oct_status oct_op_infer_layer_norm(oct_graph *g, oct_node *n)
     int axis;
     OCT_TRY(oct_infer_need(n, 0, &x));
     OCT_TRY(oct_infer_need(n, 1, &scale));
-    for (int i = 1; i < n->output_count; i++)
-        if (n->outputs[i] && (n->outputs[i]->user_count || n->outputs[i]->is_output))
-            return oct_op_unsupported(n, "output %d (only the normalised tensor is computed)", i);
     if (oct_node_int(n, "stash_type", 1) != 1)
         return oct_op_unsupported(n, "stash_type %lld", (long long)oct_node_int(n, "stash_type", 1));
     if (x->shape.rank < 0)
@@ -37,6 +36,50 @@ oct_status oct_op_infer_layer_norm(oct_graph *g, oct_node *n)
     return OCT_OK;
 }
 
+static oct_status binary(oct_lower *l, oct_binary_fn fn, int32_t a, int32_t b, int32_t y)
+{
+    oct_p_binary p = {fn, -INFINITY, INFINITY};
+    int32_t in[2] = {a, b};
+    return oct_lower_step(l, OCT_STEP_BINARY, OCT_PREC_FLOAT, "", 2, in, 1, &y, &p, sizeof p, NULL);
+}
+
+static oct_status unary(oct_lower *l, oct_unary_fn fn, int32_t x, int32_t y)
+{
+    oct_p_unary p = {.fn = fn};
+    return oct_lower_step(l, OCT_STEP_UNARY, OCT_PREC_FLOAT, "", 1, &x, 1, &y, &p, sizeof p, NULL);
+}
+
+/* mean and 1 / sqrt(variance + eps) of x as outputs 1 and 2. */
+static oct_status lower_statistics(oct_lower *l, oct_node *n, int32_t x, const oct_p_layer_norm *norm)
+{
+    oct_value *mean_out = oct_node_out(n, 1), *inv_out = oct_node_out(n, 2);
+    const oct_plan_tensor *t = oct_lower_tensor(l, x);
+    oct_p_reduce p = {OCT_REDUCE_MEAN, 0};
+    int64_t dims[OCT_MAX_RANK];
+    int32_t rank = t->rank, mean, inv, eps, centred, var;
+    for (int i = 0; i < rank; i++) {
+        dims[i] = i < norm->axis ? t->dims[i] : 1;
+        p.axes |= i < norm->axis ? 0 : 1u << i;
+    }
+    if (mean_out)
+        OCT_TRY(oct_lower_out(l, mean_out, OCT_LAYOUT_PLAIN, &mean));
+    else
+        OCT_TRY(oct_lower_temp(l, OCT_F32, rank, dims, &mean));
+    OCT_TRY(oct_lower_step(l, OCT_STEP_REDUCE, OCT_PREC_FLOAT, "", 1, &x, 1, &mean, &p, sizeof p, NULL));
+    if (!inv_out)
+        return OCT_OK;
+    OCT_TRY(oct_lower_temp_like(l, x, OCT_F32, &centred));
+    OCT_TRY(oct_lower_temp(l, OCT_F32, rank, dims, &var));
+    OCT_TRY(oct_lower_out(l, inv_out, OCT_LAYOUT_PLAIN, &inv));
+    OCT_TRY(oct_lower_const(l, OCT_F32, 0, NULL, &norm->eps, &eps));
+    OCT_TRY(binary(l, OCT_BINARY_SUB, x, mean, centred));
+    OCT_TRY(binary(l, OCT_BINARY_MUL, centred, centred, centred));
+    OCT_TRY(oct_lower_step(l, OCT_STEP_REDUCE, OCT_PREC_FLOAT, "", 1, &centred, 1, &var, &p, sizeof p, NULL));
+    OCT_TRY(binary(l, OCT_BINARY_ADD, var, eps, var));
+    OCT_TRY(unary(l, OCT_UNARY_SQRT, var, var));
+    return unary(l, OCT_UNARY_RECIPROCAL, var, inv);
+}
+
 oct_status oct_op_lower_layer_norm(oct_lower *l, oct_node *n)
 {
     oct_value *x = n->inputs[0];
@@ -51,5 +94,6 @@ oct_status oct_op_lower_layer_norm(oct_lower *l, oct_node *n)
     for (int i = 0; i < n_in; i++)
         OCT_TRY(oct_lower_in(l, n->inputs[i], OCT_LAYOUT_ANY, &in[i]));
     OCT_TRY(oct_lower_out(l, n->outputs[0], oct_lower_layout(l, x), &out));
-    return oct_lower_step(l, OCT_STEP_LAYER_NORM, OCT_PREC_FLOAT, "", n_in, in, 1, &out, &p, sizeof p, NULL);
+    OCT_TRY(oct_lower_step(l, OCT_STEP_LAYER_NORM, OCT_PREC_FLOAT, "", n_in, in, 1, &out, &p, sizeof p, NULL));
+    return oct_node_out(n, 1) || oct_node_out(n, 2) ? lower_statistics(l, n, in[0], &p) : OCT_OK;
 }

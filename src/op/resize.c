@@ -88,8 +88,8 @@ static oct_status by_scales(oct_graph *g, const oct_node *n, const oct_value *sc
     return OCT_OK;
 }
 
-/* keep_aspect_ratio_policy not_larger or not_smaller: one scale for all axes. */
-static oct_status keep_ratio(const oct_node *n, const oct_shape *x, const int *axes, int count, oct_shape *y, float *scale)
+/* keep_aspect_ratio_policy not_larger or not_smaller: one scale for all axes. literal: every size and dimension is known. */
+static oct_status keep_ratio(oct_graph *g, const oct_node *n, const oct_shape *x, const int *axes, int count, bool literal, oct_shape *y, float *scale)
 {
     const char *policy = oct_node_string(n, "keep_aspect_ratio_policy", "stretch");
     bool larger = strcmp(policy, "not_smaller") == 0;
@@ -97,15 +97,18 @@ static oct_status keep_ratio(const oct_node *n, const oct_shape *x, const int *a
         return OCT_OK;
     if (!larger && strcmp(policy, "not_larger") != 0)
         return oct_op_bad(n, "keep_aspect_ratio_policy is '%s'", policy);
-    float joint = 0;
-    for (int i = 0; i < count; i++)
-        if (scale[axes[i]] > 0 && (joint == 0 || (larger ? scale[axes[i]] > joint : scale[axes[i]] < joint)))
-            joint = scale[axes[i]];
-    for (int i = 0; i < count; i++)
-        if (x->dim[axes[i]] >= 0 && joint > 0) {
-            scale[axes[i]] = joint;
-            y->dim[axes[i]] = (int64_t)floor((double)(joint * (float)x->dim[axes[i]]) + 0.5);
+    float joint = count ? scale[axes[0]] : 1;
+    for (int i = 1; i < count; i++)
+        joint = larger ? fmaxf(joint, scale[axes[i]]) : fminf(joint, scale[axes[i]]);
+    for (int i = 0; i < count; i++) {
+        int axis = axes[i];
+        if (!literal) {
+            OCT_TRY(oct_infer_fresh(g, n, axis, &y->dim[axis]));
+            continue;
         }
+        scale[axis] = joint;
+        y->dim[axis] = (int64_t)floor((double)(joint * (float)x->dim[axis]) + 0.5);
+    }
     return OCT_OK;
 }
 
@@ -115,8 +118,10 @@ static oct_status by_sizes(oct_graph *g, const oct_node *n, const oct_value *siz
     int have = oct_infer_known(sizes, known);
     if (have >= 0 && have != count)
         return oct_op_bad(n, "%d sizes for %d axes", have, count);
+    bool literal = true;
     for (int i = 0; i < count; i++) {
         int axis = axes[i];
+        literal = literal && have >= 0 && oct_known_literal(known[i]) && x->dim[axis] >= 0;
         if (have < 0 || known[i] == OCT_KNOWN_NONE)
             OCT_TRY(oct_infer_fresh(g, n, axis, &y->dim[axis]));
         else if (oct_known_symbol(known[i]))
@@ -129,7 +134,7 @@ static oct_status by_sizes(oct_graph *g, const oct_node *n, const oct_value *siz
                 scale[axis] = (float)((double)known[i] / (double)x->dim[axis]);
         }
     }
-    return keep_ratio(n, x, axes, count, y, scale);
+    return keep_ratio(g, n, x, axes, count, literal, y, scale);
 }
 
 /* Output shape and the scale of each axis. */
