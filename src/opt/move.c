@@ -2,6 +2,15 @@
  * max pooling, which commutes because quantization is monotone.  Then Q after DQ collapses. */
 #include "opt/pass.h"
 
+/* Zero is a code of every tensor, so padding with it commutes; the other modes repeat values. */
+static bool pads_exactly(const oct_node *n)
+{
+    float value = 0;
+    if (strcmp(oct_node_string(n, "mode", "constant"), "constant") != 0 || !oct_node_in(n, 2))
+        return true;
+    return oct_value_scalar(n->inputs[2], &value) && value == 0;
+}
+
 /* Moves values of input 0 (Concat: of all inputs) unchanged, or picks among them by order. */
 static bool commutes(const oct_node *n)
 {
@@ -24,6 +33,8 @@ static bool commutes(const oct_node *n)
     case OCT_OP_SPACE_TO_DEPTH:
     case OCT_OP_IDENTITY:
         return true;
+    case OCT_OP_PAD:
+        return pads_exactly(n);
     case OCT_OP_RESIZE:
         return strcmp(oct_node_string(n, "mode", "nearest"), "nearest") == 0 &&
                strcmp(oct_node_string(n, "coordinate_transformation_mode", "half_pixel"), "tf_crop_and_resize") != 0;

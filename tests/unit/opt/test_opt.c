@@ -233,6 +233,17 @@ static void dq_late__max_pool_between__pools_codes(void **state)
     oct_graph_destroy(g);
 }
 
+static void dq_late__zero_pad_between__pads_codes(void **state)
+{
+    oct_graph *g = graph();
+    const int64_t pads[8] = {0, 1, 0, 0, 0, 1, 0, 0};
+    oct_value *x = dq(g, "x", input(g, "c", OCT_U8, 4, image), 0.5f, 3);
+    output(g, op(g, OCT_OP_PAD, "y", x, s64s(g, "pads", 8, pads), NULL));
+    run_stage(g, OCT_OPT_QDQ);
+    expect(g, "y_1:u8[1,4,4,4] q{s=0.5 z=3} = Pad(c, pads)\ny:f32[1,4,4,4] = DequantizeLinear(y_1, s, z)\n");
+    oct_graph_destroy(g);
+}
+
 /* x -> Q -> DQ -> Conv(DQ(w)) -> [between] -> Q -> DQ -> y */
 static oct_value *quantized_conv(oct_graph *g, const char *name, oct_value *x)
 {
@@ -374,6 +385,7 @@ int main(void)
         cmocka_unit_test(patterns__spelled_gelu__recognised),
         cmocka_unit_test(lift__dq_reads_codes_otherwise_than_q_wrote__stays_float),
         cmocka_unit_test(dq_late__max_pool_between__pools_codes),
+        cmocka_unit_test(dq_late__zero_pad_between__pads_codes),
         cmocka_unit_test(form__conv_relu_pool__codes_all_through),
         cmocka_unit_test(form__residual_with_own_q__fused_in_order_add_relu),
         cmocka_unit_test(inner__conv_output_quantized_before_add__second_epilogue),
