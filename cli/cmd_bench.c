@@ -1,0 +1,263 @@
+/* bench: latency percentiles and throughput of one model or plan, and the time of every step.
+ *
+ * Runs with the per-step clock on alternate with runs without: the clock costs something, and both see the same machine.
+ * Latency comes from the runs without, the step times are medians of the runs with. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "session.h"
+
+#define PROFILE_EVERY 4    /* one profiled run after so many timed ones */
+#define PROFILE_MOST  200
+
+typedef struct job {
+    cli_texts inputs, dims;
+    bool as_float;
+    int64_t runs, warmup;
+    double seconds;
+    double *latency;       /* ms, sorted at the end */
+    int64_t count;
+    double *step_ms;       /* step_count x PROFILE_MOST */
+    int64_t profiled;
+    int step_count;
+} job;
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The nearest-rank percentile of sorted values. */
+static double percentile(const double *sorted, int64_t n, double p)
+{
+    int64_t i = (int64_t)ceil(p / 100 * (double)n) - 1;
+    return n ? sorted[i < 0 ? 0 : i] : NAN;
+}
+
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = *state += 0x9E3779B97F4A7C15u;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
+
+/* Floats get values as normalised pixels have them; codes are random; anything wider (indices) stays 0, always legal. */
+static oct_status random_inputs(cli_session *s, uint64_t seed)
+{
+    uint64_t state = seed;
+    for (int i = 0; i < s->input_count; i++) {
+        oct_tensor *t = &s->bound[i];
+        int64_t n = oct_tensor_count(t);
+        free(s->fill[i]);
+        t->data = s->fill[i] = calloc((size_t)n + 1, oct_dtype_size(t->dtype));
+        if (!t->data)
+            return OCT_ERR_MEMORY;
+        for (int64_t k = 0; k < n; k++) {
+            if (t->dtype == OCT_F32)
+                ((float *)t->data)[k] = (float)(next_random(&state) >> 40) * 0x1p-22f - 2;
+            else if (t->dtype == OCT_U8 || t->dtype == OCT_S8)
+                ((uint8_t *)t->data)[k] = (uint8_t)next_random(&state);
+        }
+        oct_status status = oct_context_set_input(s->context, s->inputs[i].name, t);
+        if (status != OCT_OK)
+            return status;
+    }
+    return OCT_OK;
+}
+
+/* The first batch of --data; *loader and *set keep it alive. */
+static int data_inputs(cli_session *s, const cli *c, const cli_subject *subject, oct_dataset **set, oct_loader **loader)
+{
+    oct_preprocess pre;
+    oct_batch b = {0};
+    int bad = cli_preprocess(c, subject, NULL, &pre);
+    if (!bad)
+        bad = cli_dataset(c, 0, 0, set);
+    if (bad)
+        return bad;
+    if (!s->batch)
+        return cli_error(c, OCT_ERR_CONTENT, "the inputs do not have the samples as their first axis");
+    oct_status status = oct_loader_create(*set, s->inputs, s->input_count, &pre, s->batch, (int)c->o.threads, loader);
+    if (status == OCT_OK)
+        status = oct_loader_next(*loader, &b);
+    if (status == OCT_OK && b.count == 0)
+        return cli_error(c, OCT_ERR_CONTENT, "'%s' has no sample that can be read", c->o.data);
+    if (status == OCT_OK)
+        status = cli_session_bind(s, b.inputs, 0, b.count);
+    return status == OCT_OK ? 0 : cli_report(c, status);
+}
+
+static int array_inputs(cli_session *s, const cli *c, const cli_arrays *a)
+{
+    for (int i = 0; i < s->input_count; i++)
+        for (int k = 0; k < s->inputs[i].rank; k++)
+            if (a->tensors[i].dims[k] != s->inputs[i].dims[k] && !(k == 0 && s->batch && a->tensors[i].dims[0] > s->batch))
+                return cli_error(c, OCT_ERR_CONTENT, "input '%s': axis %d of the array is %lld, the model wants %lld", s->inputs[i].name, k,
+                                 (long long)a->tensors[i].dims[k], (long long)s->inputs[i].dims[k]);
+    oct_status status = cli_session_bind(s, a->tensors, 0, s->batch);
+    return status == OCT_OK ? 0 : cli_report(c, status);
+}
+
+static oct_status profile_once(cli_session *s, job *j)
+{
+    oct_context_profile(s->context, true);
+    oct_status status = oct_context_run(s->context);
+    for (int i = 0; status == OCT_OK && i < j->step_count; i++) {
+        oct_step_profile p;
+        status = oct_context_get_profile(s->context, i, &p);
+        if (status == OCT_OK)
+            j->step_ms[i * PROFILE_MOST + j->profiled] = 1e3 * p.seconds / (double)(p.runs ? p.runs : 1);
+    }
+    oct_context_profile(s->context, false);
+    j->profiled++;
+    return status;
+}
+
+/* Timed runs: --runs of them, else as many as fit into --seconds, at least 10. */
+static oct_status measure(cli_session *s, job *j)
+{
+    oct_status status = OCT_OK;
+    int64_t most = j->runs ? j->runs : 1000000, capacity = 0;
+    for (int64_t i = 0; status == OCT_OK && i < j->warmup; i++)
+        status = oct_context_run(s->context);
+    double begin = cli_seconds();
+    while (status == OCT_OK && j->count < most && (j->runs || j->count < 10 || cli_seconds() - begin < j->seconds)) {
+        if (j->count == capacity) {
+            capacity = capacity ? capacity * 2 : 1024;
+            double *p = realloc(j->latency, (size_t)capacity * sizeof *p);
+            if (!p)
+                return OCT_ERR_MEMORY;
+            j->latency = p;
+        }
+        double start = cli_seconds();
+        status = oct_context_run(s->context);
+        j->latency[j->count++] = 1e3 * (cli_seconds() - start);
+        if (status == OCT_OK && j->count % PROFILE_EVERY == 0 && j->profiled < PROFILE_MOST)
+            status = profile_once(s, j);
+    }
+    if (status == OCT_OK && j->profiled == 0)
+        status = profile_once(s, j);
+    qsort(j->latency, (size_t)j->count, sizeof *j->latency, by_value);
+    for (int i = 0; i < j->step_count; i++)
+        qsort(&j->step_ms[i * PROFILE_MOST], (size_t)j->profiled, sizeof *j->step_ms, by_value);
+    return status;
+}
+
+static double mean(const double *v, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        sum += v[i];
+    return n ? sum / (double)n : NAN;
+}
+
+static void print_json(const cli *c, const cli_session *s, const job *j)
+{
+    cJSON *root = cJSON_CreateObject(), *latency, *steps;
+    cJSON_AddStringToObject(root, "model", c->args[0]);
+    cJSON_AddNumberToObject(root, "threads", cli_threads(c));
+    cJSON_AddNumberToObject(root, "batch", (double)(s->batch ? s->batch : 1));
+    cJSON_AddNumberToObject(root, "warmup", (double)j->warmup);
+    cJSON_AddNumberToObject(root, "runs", (double)j->count);
+    latency = cJSON_AddObjectToObject(root, "latency_ms");
+    cJSON_AddNumberToObject(latency, "min", j->latency[0]);
+    cJSON_AddNumberToObject(latency, "p50", percentile(j->latency, j->count, 50));
+    cJSON_AddNumberToObject(latency, "mean", mean(j->latency, j->count));
+    cJSON_AddNumberToObject(latency, "p90", percentile(j->latency, j->count, 90));
+    cJSON_AddNumberToObject(latency, "p99", percentile(j->latency, j->count, 99));
+    cJSON_AddNumberToObject(root, "throughput_per_s", 1e3 * (double)(s->batch ? s->batch : 1) / mean(j->latency, j->count));
+    steps = cJSON_AddArrayToObject(root, "steps");
+    for (int i = 0; i < j->step_count; i++) {
+        oct_step_profile p;
+        if (oct_context_get_profile(s->context, i, &p) != OCT_OK)
+            continue;
+        cJSON *o = cJSON_CreateObject();
+        cJSON_AddStringToObject(o, "name", p.name);
+        cJSON_AddStringToObject(o, "op", p.op);
+        cJSON_AddStringToObject(o, "precision", p.precision);
+        cJSON_AddStringToObject(o, "tactic", p.tactic);
+        cJSON_AddNumberToObject(o, "ms", percentile(&j->step_ms[i * PROFILE_MOST], j->profiled, 50));
+        cJSON_AddNumberToObject(o, "macs", (double)p.macs);
+        cJSON_AddItemToArray(steps, o);
+    }
+    cli_print_json(root);
+}
+
+static void print_text(const cli *c, const cli_session *s, const job *j)
+{
+    double total = 0;
+    printf("%s: %d threads, batch %lld, %lld runs after %lld to warm up\n", c->args[0], cli_threads(c), (long long)(s->batch ? s->batch : 1),
+           (long long)j->count, (long long)j->warmup);
+    printf("latency ms  min %.4f  p50 %.4f  mean %.4f  p90 %.4f  p99 %.4f;  %.1f samples/s\n", j->latency[0], percentile(j->latency, j->count, 50),
+           mean(j->latency, j->count), percentile(j->latency, j->count, 90), percentile(j->latency, j->count, 99),
+           1e3 * (double)(s->batch ? s->batch : 1) / mean(j->latency, j->count));
+    for (int i = 0; i < j->step_count; i++)
+        total += percentile(&j->step_ms[i * PROFILE_MOST], j->profiled, 50);
+    printf("%9s %6s %9s  %-8s %-12s %-26s %s\n", "ms", "%", "GMAC/s", "as", "op", "kernel", "name");
+    for (int i = 0; i < j->step_count; i++) {
+        oct_step_profile p;
+        if (oct_context_get_profile(s->context, i, &p) != OCT_OK)
+            continue;
+        double ms = percentile(&j->step_ms[i * PROFILE_MOST], j->profiled, 50);
+        printf("%9.4f %6.1f %9.1f  %-8s %-12s %-26s %s\n", ms, total > 0 ? 100 * ms / total : 0, ms > 0 ? (double)p.macs / (ms * 1e6) : 0, p.precision, p.op,
+               p.tactic, p.name);
+    }
+}
+
+int cmd_bench(int argc, char **argv)
+{
+    job j = {.warmup = 10, .seconds = 1};
+    cli_option own[] = {{"--runs", NULL, CLI_INT, &j.runs, "N", "timed runs (default: as many as fit into --seconds)", 1, 1000000},
+                        {"--seconds", NULL, CLI_NUMBER, &j.seconds, "S", "how long to measure without --runs (default: 1)", 0, 0},
+                        {"--warmup", NULL, CLI_INT, &j.warmup, "N", "runs before the first timed one (default: 10)", 0, 1000000},
+                        {"--input", "-i", CLI_TEXTS, &j.inputs, "NAME=FILE", ".npy of an input (default: random data)", 0, 0},
+                        {"--float", NULL, CLI_FLAG, &j.as_float, NULL, "of an ONNX file: every layer in float", 0, 0},
+                        {"--dim", NULL, CLI_TEXTS, &j.dims, "NAME=N", "of an ONNX file: value of a free dimension", 0, 0},
+                        {0}};
+    cli c = {.command = "bench", .usage = "PLAN|MODEL", .summary = "Latency, throughput and the time of every step; --batch (default 1) and --threads are stated in the result.",
+             .options = own, .arg_min = 1, .arg_max = 1};
+    int status = 0;
+    cli_subject subject = {0};
+    cli_arrays arrays = {0};
+    cli_session session = {0};
+    oct_dataset *set = NULL;
+    oct_loader *loader = NULL;
+    if (!cli_parse(&c, argc, argv, &status))
+        goto done;
+    oct_status s = cli_subject_open(c.args[0], &subject);
+    if (s == OCT_OK && j.inputs.count && (status = cli_arrays_load(&c, &subject, &j.inputs, &arrays)))
+        goto done;
+    if (s == OCT_OK)
+        s = cli_session_open(&session, &c, &subject, NULL, 1, &j.dims, j.as_float);
+    if (s == OCT_OK && j.inputs.count)
+        status = array_inputs(&session, &c, &arrays);
+    else if (s == OCT_OK && c.o.data)
+        status = data_inputs(&session, &c, &subject, &set, &loader);
+    else if (s == OCT_OK)
+        s = random_inputs(&session, (uint64_t)c.o.seed);
+    if (status)
+        goto done;
+    j.step_count = s == OCT_OK ? oct_plan_step_count(session.plan) : 0;
+    j.step_ms = calloc((size_t)j.step_count * PROFILE_MOST + 1, sizeof *j.step_ms);
+    if (s == OCT_OK)
+        s = j.step_ms ? measure(&session, &j) : OCT_ERR_MEMORY;
+    if (s != OCT_OK)
+        status = cli_report(&c, s);
+    else if (c.o.json)
+        print_json(&c, &session, &j);
+    else
+        print_text(&c, &session, &j);
+done:
+    free(j.step_ms);
+    free(j.latency);
+    oct_loader_destroy(loader);
+    oct_dataset_destroy(set);
+    cli_session_close(&session);
+    cli_arrays_free(&arrays);
+    cli_subject_close(&subject);
+    return cli_finish(&c, status);
+}

@@ -1,0 +1,217 @@
+/* A plan run in pieces: cuts a longer first axis into the plan's batch, fills up the last piece, joins the outputs.  DESIGN 8. */
+#include "session.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEFAULT_BATCH 8
+
+/* Whether every input and output of the model has a free first axis, and the arrays agree on its length. */
+static bool can_cut(const oct_model *m, const cli_arrays *a)
+{
+    for (int i = 0; i < a->count; i++)
+        if (a->ports[i].rank < 1 || a->ports[i].dims[0] >= 0 || a->tensors[i].dims[0] != a->tensors[0].dims[0])
+            return false;
+    for (int i = 0; i < oct_model_output_count(m); i++) {
+        oct_port p;
+        if (oct_model_get_output(m, i, &p) != OCT_OK || p.rank < 1 || p.dims[0] >= 0 || strcmp(p.dim_names[0], a->ports[0].dim_names[0]) != 0)
+            return false;
+    }
+    return a->count > 0;
+}
+
+/* Build options for these arrays: the values of all free axes but one that is cut. */
+static oct_status build_for_arrays(cli_session *s, const cli *c, const oct_model *m, const cli_arrays *a, const cli_texts *given, bool as_float)
+{
+    bool cut = can_cut(m, a);
+    int64_t n = a->tensors[0].dims[0], batch = c->o.batch ? c->o.batch : DEFAULT_BATCH, count = 0;
+    size_t room = (size_t)a->count * OCT_MAX_RANK + (size_t)(given ? given->count : 0) + 1;
+    const char **dims = calloc(room, sizeof *dims);
+    char(*texts)[320] = calloc(room, sizeof *texts);
+    oct_status status = dims && texts ? OCT_OK : OCT_ERR_MEMORY;
+    for (int i = 0; status == OCT_OK && i < a->count; i++)
+        for (int k = cut; k < a->ports[i].rank; k++)
+            if (a->ports[i].dims[k] < 0) {
+                snprintf(texts[count], sizeof texts[count], "%.280s:%d=%lld", a->names[i], k, (long long)a->tensors[i].dims[k]);
+                dims[count] = texts[count];
+                count++;
+            }
+    for (int i = 0; status == OCT_OK && given && i < given->count; i++)
+        dims[count++] = given->items[i];
+    oct_build_options options = {.batch = batch < n ? batch : n, .dims = dims, .dim_count = (int)count, .force_float = as_float};
+    if (status == OCT_OK)
+        status = oct_plan_build(m, &options, &s->owned);
+    free(texts);
+    free(dims);
+    return status;
+}
+
+static oct_status read_ports(cli_session *s)
+{
+    s->input_count = oct_plan_input_count(s->plan);
+    s->output_count = oct_plan_output_count(s->plan);
+    s->inputs = calloc((size_t)s->input_count + 1, sizeof *s->inputs);
+    s->bound = calloc((size_t)s->input_count + 1, sizeof *s->bound);
+    s->fill = calloc((size_t)s->input_count + 1, sizeof *s->fill);
+    s->outputs = calloc((size_t)s->output_count + 1, sizeof *s->outputs);
+    if (!s->inputs || !s->bound || !s->fill || !s->outputs)
+        return OCT_ERR_MEMORY;
+    oct_status status = OCT_OK;
+    for (int i = 0; status == OCT_OK && i < s->input_count; i++) {
+        status = oct_plan_get_input(s->plan, i, &s->inputs[i]);
+        if (status != OCT_OK)
+            break;
+        const oct_port *p = &s->inputs[i];
+        s->bound[i] = (oct_tensor){.dtype = p->dtype, .rank = p->rank};
+        memcpy(s->bound[i].dims, p->dims, sizeof p->dims);
+        int64_t first = p->rank > 0 ? p->dims[0] : 0;
+        s->batch = i == 0 || s->batch == first ? first : 0;
+    }
+    for (int i = 0; status == OCT_OK && i < s->output_count; i++)
+        status = oct_plan_get_output(s->plan, i, &s->outputs[i].port);
+    return status;
+}
+
+oct_status cli_session_open(cli_session *s, const cli *c, const cli_subject *subject, const cli_arrays *arrays, int64_t batch, const cli_texts *dims,
+                            bool as_float)
+{
+    oct_status status = OCT_OK;
+    *s = (cli_session){.plan = subject->plan};
+    if (!s->plan && arrays && arrays->count) {
+        status = build_for_arrays(s, c, subject->model, arrays, dims, as_float);
+    } else if (!s->plan) {
+        oct_build_options options = {.batch = c->o.batch ? c->o.batch : batch, .dims = dims ? dims->items : NULL, .dim_count = dims ? dims->count : 0,
+                                     .force_float = as_float};
+        status = oct_plan_build(subject->model, &options, &s->owned);
+    }
+    if (status == OCT_OK) {
+        s->plan = s->plan ? s->plan : s->owned;
+        status = read_ports(s);
+    }
+    if (status == OCT_OK)
+        status = oct_context_create(s->plan, (int)c->o.threads, &s->context);
+    if (status != OCT_OK)
+        cli_session_close(s);
+    return status;
+}
+
+void cli_session_close(cli_session *s)
+{
+    oct_context_destroy(s->context);
+    oct_plan_destroy(s->owned);
+    for (int i = 0; s->fill && i < s->input_count; i++)
+        free(s->fill[i]);
+    for (int i = 0; s->outputs && i < s->output_count; i++)
+        free(s->outputs[i].data);
+    free(s->inputs);
+    free(s->bound);
+    free(s->fill);
+    free(s->outputs);
+    *s = (cli_session){0};
+}
+
+oct_status cli_session_bind(cli_session *s, const oct_tensor *tensors, int64_t first, int64_t count)
+{
+    for (int i = 0; i < s->input_count; i++) {
+        oct_tensor *b = &s->bound[i];
+        size_t sample = (size_t)(oct_tensor_count(b) / (s->batch ? s->batch : 1)) * oct_dtype_size(b->dtype);
+        char *from = (char *)tensors[i].data + (size_t)first * sample;
+        b->data = from;
+        if (s->batch && count < s->batch) {
+            if (!s->fill[i] && !(s->fill[i] = malloc(sample * (size_t)s->batch + 1)))
+                return OCT_ERR_MEMORY;
+            memcpy(s->fill[i], from, sample * (size_t)count);
+            for (int64_t k = count; k < s->batch; k++)
+                memcpy((char *)s->fill[i] + (size_t)k * sample, from + (size_t)(count - 1) * sample, sample);
+            b->data = s->fill[i];
+        }
+        oct_status status = oct_context_set_input(s->context, s->inputs[i].name, b);
+        if (status != OCT_OK)
+            return status;
+    }
+    return OCT_OK;
+}
+
+static oct_status append(cli_output *o, const oct_tensor *y, int64_t rows, int64_t of)
+{
+    int64_t bytes = oct_tensor_count(y) * (int64_t)oct_dtype_size(y->dtype);
+    if (of)
+        bytes = bytes / of * rows;
+    if (o->bytes + bytes > o->capacity) {
+        int64_t larger = (o->bytes + bytes) * 2;
+        char *p = realloc(o->data, (size_t)larger + 1);
+        if (!p)
+            return OCT_ERR_MEMORY;
+        o->data = p;
+        o->capacity = larger;
+    }
+    if (bytes)
+        memcpy(o->data + o->bytes, y->data, (size_t)bytes);
+    o->bytes += bytes;
+    o->rows += rows;
+    return OCT_OK;
+}
+
+oct_status cli_session_run(cli_session *s, int64_t count)
+{
+    oct_status status = oct_context_run(s->context);
+    for (int i = 0; status == OCT_OK && i < s->output_count; i++) {
+        oct_tensor y;
+        status = oct_context_get_output(s->context, s->outputs[i].port.name, &y);
+        if (status == OCT_OK)
+            status = append(&s->outputs[i], &y, count, s->batch);
+    }
+    return status;
+}
+
+static bool same_dims(const oct_tensor *t, const oct_port *p, int from)
+{
+    for (int k = from; k < p->rank; k++)
+        if (t->dims[k] != p->dims[k])
+            return false;
+    return t->rank == p->rank;
+}
+
+static void print_dims(char *to, size_t size, int rank, const int64_t *dims)
+{
+    snprintf(to, size, "[");
+    for (int k = 0; k < rank; k++)
+        snprintf(to + strlen(to), size - strlen(to), "%s%lld", k ? ", " : "", (long long)dims[k]);
+    snprintf(to + strlen(to), size - strlen(to), "]");
+}
+
+static int wrong_shape(const cli *c, const oct_tensor *t, const oct_port *p)
+{
+    char has[160], wants[160];
+    print_dims(has, sizeof has, t->rank, t->dims);
+    print_dims(wants, sizeof wants, p->rank, p->dims);
+    return cli_error(c, OCT_ERR_CONTENT, "input '%s': the array has shape %s, the model wants %s", p->name, has, wants);
+}
+
+int cli_session_run_arrays(cli_session *s, const cli *c, const cli_arrays *arrays, int64_t *samples)
+{
+    bool whole = true;
+    int64_t n = arrays->count && arrays->tensors[0].rank ? arrays->tensors[0].dims[0] : 1;
+    for (int i = 0; i < s->input_count; i++)
+        whole = whole && same_dims(&arrays->tensors[i], &s->inputs[i], 0);
+    for (int i = 0; !whole && i < s->input_count; i++) {
+        const oct_tensor *t = &arrays->tensors[i];
+        if (!s->batch || !same_dims(t, &s->inputs[i], 1) || t->dims[0] != n || n < 1)
+            return wrong_shape(c, t, &s->inputs[i]);
+    }
+    for (int i = 0; !whole && i < s->output_count; i++)
+        if (s->outputs[i].port.rank < 1 || s->outputs[i].port.dims[0] != s->batch)
+            return wrong_shape(c, &arrays->tensors[0], &s->inputs[0]);
+    if (whole)
+        s->batch = 0; /* one run, outputs as they are */
+    oct_status status = OCT_OK;
+    for (int64_t first = 0; status == OCT_OK && first < (whole ? 1 : n); first += whole ? 1 : s->batch) {
+        int64_t count = whole ? n : first + s->batch <= n ? s->batch : n - first;
+        status = cli_session_bind(s, arrays->tensors, first, count);
+        if (status == OCT_OK)
+            status = cli_session_run(s, count);
+    }
+    *samples = n;
+    return status == OCT_OK ? 0 : cli_report(c, status);
+}
