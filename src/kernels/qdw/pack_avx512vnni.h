@@ -36,7 +36,6 @@ static inline int64_t block_bytes(int32_t width, int64_t groups) { return width 
 /* Where element e of vector v, lane l of a block stands, as a channel of the block. */
 static inline int32_t channel_of(int32_t v, int32_t dword) { return dword / 4 * 16 + 4 * v + dword % 4; }
 
-/* groups[g][tap 0..3]: index of the tap in w[c][taps], or -1. */
 static inline int64_t packed_size(int32_t c, int64_t groups)
 {
     int64_t bytes = HEADER;
@@ -47,47 +46,56 @@ static inline int64_t packed_size(int32_t c, int64_t groups)
     return bytes;
 }
 
-/* One block; n real channels from `first`. tap_of(g, t) gives the tap of place t in group g, or -1. */
-static inline int8_t *pack_block(int32_t width, int32_t n, int64_t groups, int64_t taps, int32_t (*tap_of)(int64_t group, int32_t place, int64_t taps),
-                                 const int8_t *w, const int32_t *bias, const float *scale, const float *fbias, int8_t *out)
+/* The unpacked weights of a layer; tap_of(g, t) gives the tap at place t of group g, or -1. */
+typedef struct dw_source {
+    int64_t groups, taps;
+    int32_t (*tap_of)(int64_t group, int32_t place, int64_t taps);
+    const int8_t *w;
+    const int32_t *bias;
+    const float *scale, *fbias;
+} dw_source;
+
+/* One block of n channels: first, first + 1, ... and after channel `period` - 1 again from 0. Returns its end. */
+static inline int8_t *pack_block(const dw_source *s, int32_t width, int32_t first, int32_t n, int32_t period, int8_t *out)
 {
     const int32_t dwords = width / 4;
+    memset(out, 0, (size_t)block_bytes(width, s->groups));
     int32_t *bias_out = (int32_t *)out;
     int8_t *w_out = out + 4 * width;
-    float *scale_out = (float *)(w_out + groups * 4 * width), *scale_plain = scale_out + width, *fbias_plain = scale_plain + width;
+    float *scale_out = (float *)(w_out + s->groups * 4 * width), *scale_plain = scale_out + width, *fbias_plain = scale_plain + width;
     for (int32_t v = 0; v < 4; v++)
         for (int32_t d = 0; d < dwords; d++) {
-            const int32_t ch = channel_of(v, d);
-            if (ch >= n)
+            const int32_t at = channel_of(v, d), ch = (first + at) % period;
+            if (at >= n)
                 continue;
-            bias_out[v * dwords + d] = bias[ch];
-            scale_out[v * dwords + d] = scale_plain[ch] = scale[ch];
-            fbias_plain[ch] = fbias ? fbias[ch] : 0.0f;
-            for (int64_t g = 0; g < groups; g++)
+            bias_out[v * dwords + d] = s->bias[ch];
+            scale_out[v * dwords + d] = scale_plain[at] = s->scale[ch];
+            fbias_plain[at] = s->fbias ? s->fbias[ch] : 0.0f;
+            for (int64_t g = 0; g < s->groups; g++)
                 for (int32_t t = 0; t < 4; t++) {
-                    const int32_t tap = tap_of(g, t, taps);
+                    const int32_t tap = s->tap_of(g, t, s->taps);
                     if (tap >= 0)
-                        w_out[((g * 4 + v) * dwords + d) * 4 + t] = w[ch * taps + tap];
+                        w_out[((g * 4 + v) * dwords + d) * 4 + t] = s->w[ch * s->taps + tap];
                 }
         }
-    return out + block_bytes(width, groups);
+    return out + block_bytes(width, s->groups);
 }
 
-static inline void pack_all(int32_t c, int64_t groups, int64_t taps, int32_t (*tap_of)(int64_t group, int32_t place, int64_t taps), const int8_t *w,
-                            const int32_t *bias, const float *scale, const float *fbias, void *out)
+/* Header and all blocks. Returns the end. */
+static inline int8_t *pack_all(const dw_source *s, int32_t c, void *out)
 {
-    memset(out, 0, (size_t)packed_size(c, groups));
     qdw_header *header = out;
+    memset(out, 0, HEADER);
     header->small_scales = 1;
     for (int32_t ch = 0; ch < c; ch++)
-        if (!(fabsf(scale[ch]) < 1.0f))
+        if (!(fabsf(s->scale[ch]) < 1.0f))
             header->small_scales = 0;
     int8_t *at = (int8_t *)out + HEADER;
     for (int32_t first = 0, width; first < c; first += width) {
         width = block_width(c, first);
-        at = pack_block(width, c - first < width ? c - first : width, groups, taps, tap_of, w + first * taps, bias + first, scale + first,
-                        fbias ? fbias + first : NULL, at);
+        at = pack_block(s, width, first, c - first < width ? c - first : width, c, at);
     }
+    return at;
 }
 
 /* What every block of a call needs. */

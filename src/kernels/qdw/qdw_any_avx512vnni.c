@@ -16,7 +16,8 @@ int64_t oct_qdw_any_avx512vnni_bytes(int32_t c, int32_t kh, int32_t kw) { return
 void oct_qdw_any_avx512vnni_pack(int32_t c, int32_t kh, int32_t kw, const int8_t *w, const int32_t *bias, const float *scale, const float *fbias,
                                  void *out)
 {
-    pack_all(c, group_count(kh, kw), (int64_t)kh * kw, tap_of, w, bias, scale, fbias, out);
+    const dw_source s = {group_count(kh, kw), (int64_t)kh * kw, tap_of, w, bias, scale, fbias};
+    pack_all(&s, c, out);
 }
 
 void oct_qdw_any_avx512vnni(const oct_qdw_args *args) { RUN_BLOCKS(args, group_count(args->kh, args->kw)); }

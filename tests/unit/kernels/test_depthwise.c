@@ -124,6 +124,24 @@ static void qdw__every_width_and_stride__equals_the_reference(void **state)
     }
 }
 
+/* Pixels without gaps between them, input and output: variants may treat the row as one long pixel. */
+static void qdw__dense_rows__equal_the_reference(void **state)
+{
+    rnd r = rnd_start(__func__);
+    for (int i = 0; oct_qdw_get(i); i++) {
+        const oct_qdw_kernel *k = oct_qdw_get(i);
+        for (int32_t c = 1; runnable(k->isa) && c <= 70; c++)
+            for (int32_t m = 1; m <= 17; m++) {
+                problem p = some_problem(&r, k->kh ? k->kh : 3, k->kw ? k->kw : 3, c, 1);
+                p.e = some_epilogue(&r, OCT_EPI_U8);
+                p.m = m;
+                p.px = p.kx_step = p.ldc = c;
+                p.row = (m + p.kw - 1) * c;
+                check_problem(&r, k, p);
+            }
+    }
+}
+
 static void qdw__every_kernel_size__equals_the_reference(void **state)
 {
     rnd r = rnd_start(__func__);
@@ -227,6 +245,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(qdw__every_channel_count__equals_the_reference),
         cmocka_unit_test(qdw__every_width_and_stride__equals_the_reference),
+        cmocka_unit_test(qdw__dense_rows__equal_the_reference),
         cmocka_unit_test(qdw__every_kernel_size__equals_the_reference),
         cmocka_unit_test(fdw__all_shapes__exact_within_the_bound_however_cut),
     };
