@@ -69,7 +69,7 @@ static inline oct_status oct_get_float(oct_bytes *b, float *out)
 /* A block written by oct_put_block, borrowed from the cursor's memory. */
 static inline oct_status oct_get_block(oct_bytes *b, const void **p, int64_t *size)
 {
-    uint64_t n;
+    uint64_t n = 0;
     OCT_TRY(oct_get_uint(b, INT64_MAX, &n));
     if (n > (uint64_t)(b->end - b->at))
         return oct_fail(OCT_ERR_CONTENT, "calibration state: the file ends too early");

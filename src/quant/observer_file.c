@@ -27,7 +27,7 @@ static void put_counts(oct_text *t, const uint64_t *v, int n)
 static oct_status get_counts(oct_bytes *b, uint64_t *v, int n, uint64_t *total)
 {
     for (int64_t i = 0; i < n;) {
-        uint64_t zeros, values;
+        uint64_t zeros = 0, values = 0;
         OCT_TRY(oct_get_uint(b, (uint64_t)(n - i), &zeros));
         OCT_TRY(oct_get_uint(b, (uint64_t)(n - i) - zeros, &values));
         if (zeros + values == 0)
@@ -56,7 +56,7 @@ static void put_exact(oct_text *t, const oct_exact *e)
 
 static oct_status get_exact(oct_bytes *b, oct_exact *e)
 {
-    uint64_t sign, limb[OCT_EXACT_LIMBS] = {0}, total = 0;
+    uint64_t sign = 0, limb[OCT_EXACT_LIMBS] = {0}, total = 0;
     OCT_TRY(oct_get_uint(b, 1, &sign));
     OCT_TRY(get_counts(b, limb, OCT_EXACT_LIMBS, &total));
     for (int i = 0; i < OCT_EXACT_LIMBS; i++) {
@@ -124,7 +124,7 @@ static bool limits_hold(const oct_observer *o)
 
 static oct_status read_body(oct_bytes *b, oct_observer *o)
 {
-    uint64_t exponent, negative, linear = 0, octave = 0;
+    uint64_t exponent = 0, negative = 0, linear = 0, octave = 0;
     OCT_TRY(oct_get_uint(b, 116 - OCT_NO_EXPONENT, &exponent));
     o->exponent = (int32_t)exponent + OCT_NO_EXPONENT;
     if (o->exponent != OCT_NO_EXPONENT && o->exponent < -126)
@@ -154,7 +154,7 @@ oct_status oct_observer_read(oct_bytes *b, oct_observer **out)
 {
     oct_status s = OCT_OK;
     oct_observer *o = NULL;
-    uint64_t channels;
+    uint64_t channels = 0;
     OCT_TRY(oct_observer_create(0, &o));
     OCT_TRY_DONE(read_body(b, o));
     OCT_TRY_DONE(oct_get_uint(b, (uint64_t)(b->end - b->at) / sizeof(float), &channels));

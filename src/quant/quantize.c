@@ -1,0 +1,221 @@
+/* Writes Q/DQ into a copy of the float model: pairs where quant/placement.c says, weights as s8 with their DequantizeLinear, biases left
+ * float (DESIGN 4.6).  What has no range stays float. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "build/build.h"
+#include "num/num.h"
+#include "onnx/model.h"
+#include "qparam/qparam.h"
+#include "quant/placement.h"
+#include "quant/quantize.h"
+
+typedef struct job {
+    oct_graph *g;
+    const oct_ranges *ranges;
+    bool per_tensor;
+    oct_placement placement;
+    oct_qparams *params;    /* by group; scale 0 = the group has no range */
+    oct_value **dequantized;/* by point */
+} job;
+
+/* --- ranges of groups --- */
+
+typedef struct group_range {
+    double min, max;
+    oct_qparams params;
+    bool found, mixed;
+} group_range;
+
+/* Points of a group share parameters: those of the cache when it gives all of them the same, else those of the union. */
+static oct_status group_params(job *j)
+{
+    int64_t count = j->placement.group_count, matched = 0;
+    group_range *r = calloc((size_t)count + 1, sizeof *r);
+    if (!r)
+        return oct_fail(OCT_ERR_MEMORY, "cannot quantize %lld tensors", (long long)count);
+    for (int64_t i = 0; i < j->placement.point_count; i++) {
+        const oct_qpoint *p = &j->placement.points[i];
+        const oct_range_entry *e = oct_ranges_find(j->ranges, p->value->name);
+        group_range *x = &r[p->group];
+        if (!e)
+            continue;
+        matched++;
+        x->mixed |= x->found && (memcmp(&x->params.scale, &e->scale, sizeof e->scale) != 0 || x->params.zero != e->zero);
+        x->min = x->found ? fmin(x->min, (double)e->min) : (double)e->min;
+        x->max = x->found ? fmax(x->max, (double)e->max) : (double)e->max;
+        x->params = (oct_qparams){e->scale, e->zero};
+        x->found = true;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        if (r[i].mixed)
+            r[i].params = j->ranges->scheme == OCT_SCHEME_AFFINE ? oct_qparams_affine_u8((float)r[i].min, (float)r[i].max, true)
+                                                                 : oct_qparams_symmetric_s8((float)r[i].min, (float)r[i].max);
+        j->params[i] = r[i].found ? r[i].params : (oct_qparams){0, 0};
+    }
+    free(r);
+    if (j->placement.point_count > 0 && matched == 0)
+        return oct_fail(OCT_ERR_CONTENT, "none of the %lld ranges belongs to a tensor that this model quantizes", (long long)j->ranges->count);
+    return OCT_OK;
+}
+
+static float edge_scale(const job *j, const oct_qedge *e) { return j->params[j->placement.points[e->point].group].scale; }
+
+/* --- Q/DQ pairs --- */
+
+static oct_status constant(oct_graph *g, const char *of, const char *what, oct_dtype dtype, int rank, const int64_t *dims, const void *data, oct_value **out)
+{
+    char *stem;
+    OCT_TRY(oct_arena_printf(g->arena, &stem, "%s_%s", of, what));
+    return oct_value_const(g, stem, dtype, rank, dims, data, out);
+}
+
+static oct_status named_value(oct_graph *g, const char *of, const char *what, oct_dtype dtype, const oct_shape *shape, oct_value **out)
+{
+    char *stem;
+    OCT_TRY(oct_arena_printf(g->arena, &stem, "%s_%s", of, what));
+    OCT_TRY(oct_value_add(g, NULL, stem, out));
+    (*out)->dtype = dtype;
+    (*out)->shape = *shape;
+    return OCT_OK;
+}
+
+static oct_status node_of(oct_graph *g, oct_op op, const char *of, const char *what, oct_value *const in[3], oct_value *out, oct_node **n)
+{
+    char *name;
+    OCT_TRY(oct_arena_printf(g->arena, &name, "%s_%s", of, what));
+    return oct_node_add(g, NULL, op, name, 3, in, 1, &out, n);
+}
+
+static oct_status add_pair(job *j, int64_t point)
+{
+    oct_graph *g = j->g;
+    const oct_qpoint *p = &j->placement.points[point];
+    oct_qparams q = j->params[p->group];
+    bool affine = j->ranges->scheme == OCT_SCHEME_AFFINE;
+    oct_dtype type = affine ? OCT_U8 : OCT_S8;
+    uint8_t zero = (uint8_t)q.zero;
+    oct_value *codes, *in[3] = {p->value, NULL, NULL}, *back[3];
+    oct_node *n;
+    const char *name = p->value->name;
+    OCT_TRY(constant(g, name, "scale", OCT_F32, 0, NULL, &q.scale, &in[1]));
+    OCT_TRY(constant(g, name, "zero_point", type, 0, NULL, &zero, &in[2]));
+    OCT_TRY(named_value(g, name, "quantized", type, &p->value->shape, &codes));
+    OCT_TRY(named_value(g, name, "dequantized", OCT_F32, &p->value->shape, &j->dequantized[point]));
+    OCT_TRY(node_of(g, OCT_OP_QUANTIZE, name, "QuantizeLinear", in, codes, &n));
+    back[0] = codes;
+    back[1] = in[1];
+    back[2] = in[2];
+    return node_of(g, OCT_OP_DEQUANTIZE, name, "DequantizeLinear", back, j->dequantized[point], &n);
+}
+
+/* --- weights --- */
+
+/* Largest |bias| by weight channel, in units of the product (Gemm scales both parts). NULL in *out without a bias. */
+static oct_status channel_bias(oct_graph *g, const oct_node *n, int64_t channels, float **out)
+{
+    const oct_value *b = oct_node_in(n, 2);
+    int64_t count;
+    *out = NULL;
+    if (!b)
+        return OCT_OK;
+    OCT_TRY(oct_shape_count(&b->shape, &count));
+    OCT_TRY(oct_arena_alloc(g->arena, (channels + 1) * (int64_t)sizeof **out, (void **)out));
+    float ratio = n->op == OCT_OP_GEMM ? oct_node_float(n, "beta", 1) / oct_node_float(n, "alpha", 1) : 1;
+    /* Conv: one bias a channel. Transposed with groups: a weight channel serves every group. Gemm: one value for all, or a row. */
+    for (int64_t i = 0; i < oct_max64(count, channels); i++) {
+        float v = fabsf(((const float *)b->data)[i % oct_max64(count, 1)] * ratio);
+        (*out)[i % channels] = v > (*out)[i % channels] || v != v ? v : (*out)[i % channels];
+    }
+    return OCT_OK;
+}
+
+/* w -> s8 codes, scale(s) -> DequantizeLinear -> the node. */
+static oct_status quantize_weights(job *j, oct_node *n, float input_scale)
+{
+    oct_graph *g = j->g;
+    oct_value *w = n->inputs[1], *in[3], *real;
+    int axis = oct_weight_axis(n), rank = w->shape.rank;
+    int64_t channels = w->shape.dim[axis], count, scales = j->per_tensor ? 1 : channels;
+    float *bias, *scale;
+    int8_t *codes, *zero;
+    oct_node *dq;
+    OCT_TRY(oct_shape_count(&w->shape, &count));
+    OCT_TRY(oct_arena_alloc(g->arena, scales * (int64_t)sizeof *scale, (void **)&scale));
+    OCT_TRY(oct_arena_alloc(g->arena, scales, (void **)&zero));
+    OCT_TRY(oct_arena_alloc(g->arena, count, (void **)&codes));
+    OCT_TRY(channel_bias(g, n, channels, &bias));
+    oct_status s = oct_weight_scales(w->data, rank, w->shape.dim, axis, j->per_tensor, input_scale, bias, scale);
+    if (s != OCT_OK)
+        return oct_fail_node(s, n->name);
+    OCT_TRY(oct_weight_codes(w->data, rank, w->shape.dim, axis, scales, scale, codes));
+    OCT_TRY(constant(g, w->name, "quantized", OCT_S8, rank, w->shape.dim, codes, &in[0]));
+    OCT_TRY(constant(g, w->name, "scale", OCT_F32, j->per_tensor ? 0 : 1, &channels, scale, &in[1]));
+    OCT_TRY(constant(g, w->name, "zero_point", OCT_S8, j->per_tensor ? 0 : 1, &channels, zero, &in[2]));
+    OCT_TRY(named_value(g, w->name, "dequantized", OCT_F32, &w->shape, &real));
+    OCT_TRY(node_of(g, OCT_OP_DEQUANTIZE, w->name, "DequantizeLinear", in, real, &dq));
+    if (!j->per_tensor)
+        OCT_TRY(oct_node_set_int(g, dq, "axis", axis));
+    return oct_node_set_input(g, n, 1, real);
+}
+
+static oct_status insert(job *j)
+{
+    for (int64_t i = 0; i < j->placement.point_count; i++)
+        if (j->params[j->placement.points[i].group].scale > 0)
+            OCT_TRY(add_pair(j, i));
+    for (int64_t i = 0; i < j->placement.edge_count; i++) {
+        const oct_qedge *e = &j->placement.edges[i];
+        if (!j->dequantized[e->point])
+            continue;
+        if (oct_is_quantizable(e->node) && e->input == 0)
+            OCT_TRY(quantize_weights(j, e->node, edge_scale(j, e)));
+        OCT_TRY(oct_node_set_input(j->g, e->node, e->input, j->dequantized[e->point]));
+    }
+    OCT_TRY(oct_graph_sort(j->g));
+    oct_graph_sweep(j->g);
+    return oct_graph_infer(j->g);
+}
+
+oct_status oct_quantize_graph(oct_graph *g, const oct_ranges *ranges, bool per_tensor)
+{
+    oct_status s = OCT_OK;
+    job j = {.g = g, .ranges = ranges, .per_tensor = per_tensor};
+    OCT_TRY(oct_placement_make(g, &j.placement));
+    OCT_TRY_DONE(oct_arena_alloc(g->arena, (j.placement.group_count + 1) * (int64_t)sizeof *j.params, (void **)&j.params));
+    OCT_TRY_DONE(oct_arena_alloc(g->arena, (j.placement.point_count + 1) * (int64_t)sizeof *j.dequantized, (void **)&j.dequantized));
+    OCT_TRY_DONE(group_params(&j));
+    OCT_TRY_DONE(insert(&j));
+    OCT_TRY_DONE(oct_graph_set_meta(g, "octavo.scheme", ranges->scheme == OCT_SCHEME_AFFINE ? "affine" : "symmetric"));
+    OCT_TRY_DONE(oct_graph_set_meta(g, "octavo.solver", ranges->method));
+done:
+    oct_placement_free(&j.placement);
+    return s;
+}
+
+oct_status oct_model_quantize(const oct_model *model, const oct_ranges *ranges, const oct_quant_options *opts, oct_model **out)
+{
+    oct_status s = OCT_OK;
+    oct_graph *g = NULL, *graph;
+    char hash[17];
+    OCT_TRY(oct_quantizable_model(model, hash));
+    if (ranges->hash[0] && strcmp(hash, ranges->hash) != 0)
+        return oct_fail(OCT_ERR_CONTENT, "the ranges belong to another model: its hash is %s, this model's is %s", ranges->hash, hash);
+    OCT_TRY(oct_graph_clone(model->graph, &g));
+    OCT_TRY_DONE(oct_opt_run(&(oct_opt){.g = g, .stages = OCT_OPT_EXPORT, .fold = oct_build_fold}));
+    OCT_TRY_DONE(oct_quantize_graph(g, ranges, opts && opts->per_tensor));
+    OCT_TRY_DONE(oct_graph_set_meta(g, "octavo.model_hash", hash));
+    graph = g;
+    g = NULL;
+    s = oct_model_from_graph(graph, model, out);
+done:
+    oct_graph_destroy(g);
+    return s;
+}
+
+oct_status oct_quantizable_model(const oct_model *model, char hash[17])
+{
+    if (oct_model_is_quantized(model))
+        return oct_fail(OCT_ERR_CONTENT, "the model '%s' is quantized already", model->name ? model->name : "");
+    return oct_graph_hash(model->graph, hash);
+}
