@@ -48,20 +48,21 @@ static float *floats(int64_t n, int seed)
 /* --- peaks: 24 independent chains in registers, operations of 64 (vpdpbusd) or 16 (fma) MACs -------------------------------- */
 #ifdef __x86_64__
 #define CHAIN(op, i) op " %%zmm30, %%zmm31, %%zmm" #i "\n\t"
-#define CHAINS(op)                                                                                                                \
-    CHAIN(op, 0) CHAIN(op, 1) CHAIN(op, 2) CHAIN(op, 3) CHAIN(op, 4) CHAIN(op, 5) CHAIN(op, 6) CHAIN(op, 7) CHAIN(op, 8)          \
-    CHAIN(op, 9) CHAIN(op, 10) CHAIN(op, 11) CHAIN(op, 12) CHAIN(op, 13) CHAIN(op, 14) CHAIN(op, 15) CHAIN(op, 16) CHAIN(op, 17)  \
-    CHAIN(op, 18) CHAIN(op, 19) CHAIN(op, 20) CHAIN(op, 21) CHAIN(op, 22) CHAIN(op, 23)
-#define PEAK(name, op)                                                                                             \
-    __attribute__((target("avx512f,avx512vnni"))) static void name(int64_t loops)                                  \
-    {                                                                                                              \
-        __asm__ volatile("vpxord %%zmm30, %%zmm30, %%zmm30\n\tvpxord %%zmm31, %%zmm31, %%zmm31\n\t"                \
-                         "1:\n\t" CHAINS(op) "sub $1, %0\n\tjnz 1b\n\tvzeroupper"                                               \
-                         : "+r"(loops)                                                                             \
-                         :                                                                                         \
-                         : "zmm0", "zmm1", "zmm2", "zmm3", "zmm4", "zmm5", "zmm6", "zmm7", "zmm8", "zmm9", "zmm10", "zmm11",      \
-                           "zmm12", "zmm13", "zmm14", "zmm15", "zmm16", "zmm17", "zmm18", "zmm19", "zmm20", "zmm21", "zmm22",     \
-                           "zmm23", "zmm30", "zmm31", "cc");                                                       \
+#define CHAINS(op)                                                                                                                 \
+    CHAIN(op, 0)                                                                                                                   \
+    CHAIN(op, 1) CHAIN(op, 2) CHAIN(op, 3) CHAIN(op, 4) CHAIN(op, 5) CHAIN(op, 6) CHAIN(op, 7) CHAIN(op, 8) CHAIN(op, 9)           \
+        CHAIN(op, 10) CHAIN(op, 11) CHAIN(op, 12) CHAIN(op, 13) CHAIN(op, 14) CHAIN(op, 15) CHAIN(op, 16) CHAIN(op, 17)            \
+            CHAIN(op, 18) CHAIN(op, 19) CHAIN(op, 20) CHAIN(op, 21) CHAIN(op, 22) CHAIN(op, 23)
+#define PEAK(name, op)                                                                                                             \
+    __attribute__((target("avx512f,avx512vnni"))) static void name(int64_t loops)                                                  \
+    {                                                                                                                              \
+        __asm__ volatile("vpxord %%zmm30, %%zmm30, %%zmm30\n\tvpxord %%zmm31, %%zmm31, %%zmm31\n\t"                                \
+                         "1:\n\t" CHAINS(op) "sub $1, %0\n\tjnz 1b\n\tvzeroupper"                                                  \
+                         : "+r"(loops)                                                                                             \
+                         :                                                                                                         \
+                         : "zmm0", "zmm1", "zmm2", "zmm3", "zmm4", "zmm5", "zmm6", "zmm7", "zmm8", "zmm9", "zmm10", "zmm11",       \
+                           "zmm12", "zmm13", "zmm14", "zmm15", "zmm16", "zmm17", "zmm18", "zmm19", "zmm20", "zmm21", "zmm22",      \
+                           "zmm23", "zmm30", "zmm31", "cc");                                                                       \
     }
 PEAK(peak_int8, "vpdpbusd")
 PEAK(peak_f32, "vfmadd231ps")
@@ -141,7 +142,8 @@ static void run_cases(const char *layer, double work, int unit)
         bench_case *c = &cases[i];
         qsort(c->times, ROUNDS, sizeof c->times[0], by_value);
         const double rate = work / c->times[0] * 1e-9, median = work / c->times[ROUNDS / 2] * 1e-9, top = peaks[ROUNDS - 1];
-        printf("%-34s %-26s %9.2f us %8.2f %s", layer, c->kernel, c->times[0] * 1e6, rate, unit == UNIT_ELEMENTS ? "Gel/s " : "GMAC/s");
+        printf("%-34s %-26s %9.2f us %8.2f %s", layer, c->kernel, c->times[0] * 1e6, rate,
+               unit == UNIT_ELEMENTS ? "Gel/s " : "GMAC/s");
         if (top > 0)
             printf(" %5.1f %% of peak (median %.1f)", 100 * rate / top, 100 * median / top);
         else
@@ -152,7 +154,8 @@ static void run_cases(const char *layer, double work, int unit)
     case_count = 0;
 }
 
-/* --- convolutions ---------------------------------------------------------------------------------------------------------------- */
+/* --- convolutions ----------------------------------------------------------------------------------------------------------------
+ */
 typedef struct layer {
     const char *name;
     int32_t out, c, kernel, stride, oc; /* square maps: out x out pixels */
@@ -270,9 +273,11 @@ static void bench_conv(bool integer)
             char *panels = packed[packed_count++] = block(x->panel_bytes * x->panels, -1);
             for (int32_t p = 0; p < x->panels; p++)
                 oct_qconv_pack(row->nr, p, l->oc, l->kernel, run, w, bias, scale, NULL, panels + p * x->panel_bytes);
-            x->e = (oct_qepilogue){.kind = l->residual ? OCT_EPI_U8_RES : OCT_EPI_U8, .zp = 3, .hi = 255, .res_zp = 7, .res_scale = 0.9f};
-            x->q = (oct_qconv_args){codes, (int64_t)l->stride * l->c, x->taps, l->kernel, run, panels, l->kernel == 1 ? pixels : l->out, 0,
-                                    out, l->oc, l->residual ? res : NULL, l->oc, &x->e};
+            x->e = (oct_qepilogue){
+                .kind = l->residual ? OCT_EPI_U8_RES : OCT_EPI_U8, .zp = 3, .hi = 255, .res_zp = 7, .res_scale = 0.9f};
+            x->q = (oct_qconv_args){
+                codes, (int64_t)l->stride * l->c, x->taps, l->kernel, run, panels, l->kernel == 1 ? pixels : l->out, 0, out,
+                l->oc, l->residual ? res : NULL,  l->oc,   &x->e};
             x->qfn = row->fn;
             add_case(row->name, run_conv, x);
         }
@@ -285,8 +290,20 @@ static void bench_conv(bool integer)
             char *panels = packed[packed_count++] = block(x->panel_bytes * x->panels, -1);
             for (int32_t p = 0; p < x->panels; p++)
                 oct_fconv_pack(row->nr, p, l->oc, l->kernel, run, fw, NULL, panels + p * x->panel_bytes);
-            x->f = (oct_fconv_args){image, (int64_t)l->stride * l->c * 4, x->taps, l->kernel, run, panels, l->kernel == 1 ? pixels : l->out, 0,
-                                    fout, (int64_t)l->oc * 4, NULL, 0, 0, 1e30f};
+            x->f = (oct_fconv_args){image,
+                                    (int64_t)l->stride * l->c * 4,
+                                    x->taps,
+                                    l->kernel,
+                                    run,
+                                    panels,
+                                    l->kernel == 1 ? pixels : l->out,
+                                    0,
+                                    fout,
+                                    (int64_t)l->oc * 4,
+                                    NULL,
+                                    0,
+                                    0,
+                                    1e30f};
             x->ffn = row->fn;
             add_case(row->name, run_conv, x);
         }
@@ -297,13 +314,14 @@ static void bench_conv(bool integer)
     }
 }
 
-/* --- depthwise ---------------------------------------------------------------------------------------------------------------------- */
+/* --- depthwise
+ * ---------------------------------------------------------------------------------------------------------------------- */
 static const layer dw_layers[] = {
-    {"mobilenetv2 dw 3x3 32 @112", 112, 32, 3, 1, 0, false},  {"mobilenetv2 dw 3x3/2 96 @56", 56, 96, 3, 2, 0, false},
-    {"mobilenetv2 dw 3x3 144 @56", 56, 144, 3, 1, 0, false},  {"mobilenetv2 dw 3x3 192 @28", 28, 192, 3, 1, 0, false},
+    {"mobilenetv2 dw 3x3 32 @112", 112, 32, 3, 1, 0, false},   {"mobilenetv2 dw 3x3/2 96 @56", 56, 96, 3, 2, 0, false},
+    {"mobilenetv2 dw 3x3 144 @56", 56, 144, 3, 1, 0, false},   {"mobilenetv2 dw 3x3 192 @28", 28, 192, 3, 1, 0, false},
     {"mobilenetv2 dw 3x3/2 192 @14", 14, 192, 3, 2, 0, false}, {"mobilenetv2 dw 3x3 384 @14", 14, 384, 3, 1, 0, false},
-    {"mobilenetv2 dw 3x3 576 @14", 14, 576, 3, 1, 0, false},  {"mobilenetv2 dw 3x3 960 @7", 7, 960, 3, 1, 0, false},
-    {"mobilenetv3 dw 5x5 120 @28", 28, 120, 5, 1, 0, false},  {"mobilenetv3 dw 5x5/2 672 @7", 7, 672, 5, 2, 0, false},
+    {"mobilenetv2 dw 3x3 576 @14", 14, 576, 3, 1, 0, false},   {"mobilenetv2 dw 3x3 960 @7", 7, 960, 3, 1, 0, false},
+    {"mobilenetv3 dw 5x5 120 @28", 28, 120, 5, 1, 0, false},   {"mobilenetv3 dw 5x5/2 672 @7", 7, 672, 5, 2, 0, false},
     {"small dw 3x3 16 @32", 32, 16, 3, 1, 0, false},
 };
 
@@ -347,7 +365,8 @@ static void bench_dw(bool integer)
         const int64_t width = (int64_t)(l->out - 1) * l->stride + l->kernel, pixels = (int64_t)l->out * l->out;
         const int32_t kk = l->kernel * l->kernel;
         uint8_t *codes = block(width * width * l->c, 1);
-        float *image = floats(width * width * l->c, 1), *fout = floats(pixels * l->c, 2), *fw = floats(kk * l->c, 3), *scale = floats(l->c, 4);
+        float *image = floats(width * width * l->c, 1), *fout = floats(pixels * l->c, 2), *fw = floats(kk * l->c, 3),
+              *scale = floats(l->c, 4);
         int8_t *w = block(kk * l->c, 3);
         int32_t *bias = block(l->c * 4, -1);
         void *packed[MAX_CASES];
@@ -362,8 +381,21 @@ static void bench_dw(bool integer)
             void *weights = packed[packed_count++] = block(row->packed_bytes(l->c, l->kernel, l->kernel), -1);
             row->pack(l->c, l->kernel, l->kernel, w, bias, scale, NULL, weights);
             x->e = (oct_qepilogue){.kind = OCT_EPI_U8, .zp = 3, .hi = 255};
-            x->q = (oct_qdw_args){(const void *)codes, (int64_t)l->stride * l->c, l->c, l->kernel, l->kernel, l->c, weights, l->out, fout, l->c, NULL, 0, &x->e};
-            x->qfn = row->fn, x->rows = l->out, x->stride = l->stride, x->row_bytes = width * l->c, x->out_bytes = (int64_t)l->out * l->c;
+            x->q = (oct_qdw_args){(const void *)codes,
+                                  (int64_t)l->stride * l->c,
+                                  l->c,
+                                  l->kernel,
+                                  l->kernel,
+                                  l->c,
+                                  weights,
+                                  l->out,
+                                  fout,
+                                  l->c,
+                                  NULL,
+                                  0,
+                                  &x->e};
+            x->qfn = row->fn, x->rows = l->out, x->stride = l->stride, x->row_bytes = width * l->c,
+            x->out_bytes = (int64_t)l->out * l->c;
             add_case(row->name, run_dw, x);
         }
         for (int v = 0; !integer && oct_fdw_get(v); v++) {
@@ -373,9 +405,22 @@ static void bench_dw(bool integer)
             dw_context *x = calloc(1, sizeof *x);
             void *weights = packed[packed_count++] = block(oct_fdw_packed_bytes(l->c, l->kernel, l->kernel), -1);
             oct_fdw_pack(l->c, l->kernel, l->kernel, fw, NULL, weights);
-            x->f = (oct_fdw_args){(const void *)image, (int64_t)l->stride * l->c * 4, (int64_t)l->c * 4, l->kernel, l->kernel, l->c, weights, l->out,
-                                  fout, (int64_t)l->c * 4, NULL, 0, 0, 1e30f};
-            x->ffn = row->fn, x->rows = l->out, x->stride = l->stride, x->row_bytes = width * l->c * 4, x->out_bytes = (int64_t)l->out * l->c * 4;
+            x->f = (oct_fdw_args){(const void *)image,
+                                  (int64_t)l->stride * l->c * 4,
+                                  (int64_t)l->c * 4,
+                                  l->kernel,
+                                  l->kernel,
+                                  l->c,
+                                  weights,
+                                  l->out,
+                                  fout,
+                                  (int64_t)l->c * 4,
+                                  NULL,
+                                  0,
+                                  0,
+                                  1e30f};
+            x->ffn = row->fn, x->rows = l->out, x->stride = l->stride, x->row_bytes = width * l->c * 4,
+            x->out_bytes = (int64_t)l->out * l->c * 4;
             add_case(row->name, run_dw, x);
         }
         run_cases(l->name, (double)pixels * kk * l->c, integer ? UNIT_INT8 : UNIT_F32);
@@ -385,7 +430,8 @@ static void bench_dw(bool integer)
     }
 }
 
-/* --- spans and pools ------------------------------------------------------------------------------------------------------------------ */
+/* --- spans and pools
+ * ------------------------------------------------------------------------------------------------------------------ */
 typedef struct span_context {
     union {
         oct_quantize_span_fn *quantize;
@@ -458,23 +504,24 @@ static void run_avg_f32(void *p)
     x->fn.avg_f32(taps, 49, CHANNELS, 1 / 49.0f, x->fy);
 }
 
-#define BENCH_SPAN(F, label, member, run, work)                                              \
-    do {                                                                                     \
-        for (int v = 0; oct_##F##_get(v); v++) {                                             \
-            const oct_##F##_kernel *row = oct_##F##_get(v);                                  \
-            if (row->isa > oct_cpu_detect() || !wanted(label, row->name))                    \
-                continue;                                                                    \
-            span_context *x = malloc(sizeof *x);                                             \
-            *x = base;                                                                       \
-            x->fn.member = row->fn;                                                          \
-            add_case(row->name, run, x);                                                     \
-        }                                                                                    \
-        run_cases(label, work, UNIT_ELEMENTS);                                               \
+#define BENCH_SPAN(F, label, member, run, work)                                                                                    \
+    do {                                                                                                                           \
+        for (int v = 0; oct_##F##_get(v); v++) {                                                                                   \
+            const oct_##F##_kernel *row = oct_##F##_get(v);                                                                        \
+            if (row->isa > oct_cpu_detect() || !wanted(label, row->name))                                                          \
+                continue;                                                                                                          \
+            span_context *x = malloc(sizeof *x);                                                                                   \
+            *x = base;                                                                                                             \
+            x->fn.member = row->fn;                                                                                                \
+            add_case(row->name, run, x);                                                                                           \
+        }                                                                                                                          \
+        run_cases(label, work, UNIT_ELEMENTS);                                                                                     \
     } while (0)
 
 static void bench_spans(void)
 {
-    const span_context base = {.a = block(SPAN, 1), .b = block(SPAN, 2), .y = block(SPAN, -1), .x = floats(SPAN, 3), .fy = floats(SPAN, 4), .n = SPAN};
+    const span_context base = {
+        .a = block(SPAN, 1), .b = block(SPAN, 2), .y = block(SPAN, -1), .x = floats(SPAN, 3), .fy = floats(SPAN, 4), .n = SPAN};
     BENCH_SPAN(quantize, "quantize 16384", quantize, run_quantize, SPAN);
     BENCH_SPAN(dequantize, "dequantize 16384", dequantize, run_dequantize, SPAN);
     BENCH_SPAN(table, "table 16384", table, run_table, SPAN);

@@ -14,8 +14,8 @@ static inline float oct_clamp_f32(float v, float lo, float hi)
 }
 
 /* acc[n] -> out (u8, f32 or s32 by kind); scale and fbias have n entries, res n codes (residual kinds only; may be out). */
-static inline void oct_epilogue_row(const int32_t *restrict acc, int32_t n, const float *restrict scale, const float *restrict fbias,
-                                    const oct_qepilogue *e, const uint8_t *res, void *out)
+static inline void oct_epilogue_row(const int32_t *restrict acc, int32_t n, const float *restrict scale,
+                                    const float *restrict fbias, const oct_qepilogue *e, const uint8_t *res, void *out)
 {
     uint8_t *u8 = out;
     float *f32 = out;

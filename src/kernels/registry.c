@@ -63,22 +63,25 @@ static const oct_avgpool_f32_kernel avgpool_f32_rows[] = {
 };
 
 #define COUNT(F) ((int)(sizeof F##_rows / sizeof F##_rows[0]))
-#define FAMILY(F)                                                                              \
-    const oct_##F##_kernel *oct_##F##_get(int i) { return i >= 0 && i < COUNT(F) ? &F##_rows[i] : NULL; } \
-    const oct_##F##_kernel *oct_##F##_best(oct_isa isa)                                        \
-    {                                                                                          \
-        const oct_##F##_kernel *best = &F##_rows[0];                                           \
-        for (int i = 1; i < COUNT(F); i++)                                                     \
-            if (F##_rows[i].isa <= isa)                                                        \
-                best = &F##_rows[i];                                                           \
-        return best;                                                                           \
-    }                                                                                          \
-    const oct_##F##_kernel *oct_##F##_find(const char *name)                                   \
-    {                                                                                          \
-        for (int i = 0; i < COUNT(F); i++)                                                     \
-            if (strcmp(F##_rows[i].name, name) == 0)                                           \
-                return &F##_rows[i];                                                           \
-        return NULL;                                                                           \
+#define FAMILY(F)                                                                                                                  \
+    const oct_##F##_kernel *oct_##F##_get(int i)                                                                                   \
+    {                                                                                                                              \
+        return i >= 0 && i < COUNT(F) ? &F##_rows[i] : NULL;                                                                       \
+    }                                                                                                                              \
+    const oct_##F##_kernel *oct_##F##_best(oct_isa isa)                                                                            \
+    {                                                                                                                              \
+        const oct_##F##_kernel *best = &F##_rows[0];                                                                               \
+        for (int i = 1; i < COUNT(F); i++)                                                                                         \
+            if (F##_rows[i].isa <= isa)                                                                                            \
+                best = &F##_rows[i];                                                                                               \
+        return best;                                                                                                               \
+    }                                                                                                                              \
+    const oct_##F##_kernel *oct_##F##_find(const char *name)                                                                       \
+    {                                                                                                                              \
+        for (int i = 0; i < COUNT(F); i++)                                                                                         \
+            if (strcmp(F##_rows[i].name, name) == 0)                                                                               \
+                return &F##_rows[i];                                                                                               \
+        return NULL;                                                                                                               \
     }
 FAMILY(qconv)
 FAMILY(fconv)
@@ -136,18 +139,18 @@ const oct_qdw_kernel *oct_qdw_choose(oct_isa isa, int32_t kh, int32_t kw)
 uint64_t oct_kernel_list_hash(void)
 {
     static const char *const names[] = {
-#define OCT_KERNEL_qconv(name, ...) #name,
-#define OCT_KERNEL_fconv(name, ...) #name,
-#define OCT_KERNEL_qdw(name, ...) #name,
-#define OCT_KERNEL_fdw(name, ...) #name,
-#define OCT_KERNEL_quantize(name, ...) #name,
-#define OCT_KERNEL_dequantize(name, ...) #name,
-#define OCT_KERNEL_table(name, ...) #name,
-#define OCT_KERNEL_qadd(name, ...) #name,
-#define OCT_KERNEL_qmul(name, ...) #name,
-#define OCT_KERNEL_maxpool_u8(name, ...) #name,
+#define OCT_KERNEL_qconv(name, ...)       #name,
+#define OCT_KERNEL_fconv(name, ...)       #name,
+#define OCT_KERNEL_qdw(name, ...)         #name,
+#define OCT_KERNEL_fdw(name, ...)         #name,
+#define OCT_KERNEL_quantize(name, ...)    #name,
+#define OCT_KERNEL_dequantize(name, ...)  #name,
+#define OCT_KERNEL_table(name, ...)       #name,
+#define OCT_KERNEL_qadd(name, ...)        #name,
+#define OCT_KERNEL_qmul(name, ...)        #name,
+#define OCT_KERNEL_maxpool_u8(name, ...)  #name,
 #define OCT_KERNEL_maxpool_f32(name, ...) #name,
-#define OCT_KERNEL_avgpool_u8(name, ...) #name,
+#define OCT_KERNEL_avgpool_u8(name, ...)  #name,
 #define OCT_KERNEL_avgpool_f32(name, ...) #name,
 #include "kernels/kernels.inc"
     };

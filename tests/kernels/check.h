@@ -33,8 +33,14 @@ static inline uint32_t rnd_u32(rnd *r)
     return (uint32_t)((z ^ (z >> 31)) >> 32);
 }
 /* In [lo, hi]. */
-static inline int32_t rnd_int(rnd *r, int32_t lo, int32_t hi) { return lo + (int32_t)(rnd_u32(r) % (uint32_t)(hi - lo + 1)); }
-static inline float rnd_float(rnd *r, float lo, float hi) { return lo + (hi - lo) * ((float)(rnd_u32(r) >> 8) * 0x1p-24f); }
+static inline int32_t rnd_int(rnd *r, int32_t lo, int32_t hi)
+{
+    return lo + (int32_t)(rnd_u32(r) % (uint32_t)(hi - lo + 1));
+}
+static inline float rnd_float(rnd *r, float lo, float hi)
+{
+    return lo + (hi - lo) * ((float)(rnd_u32(r) >> 8) * 0x1p-24f);
+}
 
 /* The seed of a run: OCTAVO_TEST_SEED replays one. */
 static inline rnd rnd_start(const char *test)
@@ -76,7 +82,10 @@ static inline guarded guarded_create(size_t bytes)
     assert_int_equal(mprotect(g.first, body, PROT_READ | PROT_WRITE), 0);
     return g;
 }
-static inline void guarded_destroy(guarded *g) { munmap(g->map, g->mapped); }
+static inline void guarded_destroy(guarded *g)
+{
+    munmap(g->map, g->mapped);
+}
 
 /* bytes of g, touching the guard page at its end (or at its start); aligned downwards, so that up to align - 1 bytes may be
  * left between the data and the end. */
@@ -96,11 +105,15 @@ static inline void check_bytes(const char *kernel, const char *what, const void 
         return;
     for (int64_t i = 0; i < n; i++)
         if (e[i] != g[i])
-            fail_msg("%s: byte %lld of %lld is %d, the reference has %d (%s)", kernel, (long long)i, (long long)n, g[i], e[i], what);
+            fail_msg("%s: byte %lld of %lld is %d, the reference has %d (%s)", kernel, (long long)i, (long long)n, g[i], e[i],
+                     what);
 }
 
 /* Runs the CPU the kernel of this level? */
-static inline bool runnable(oct_isa isa) { return isa <= oct_cpu_detect(); }
+static inline bool runnable(oct_isa isa)
+{
+    return isa <= oct_cpu_detect();
+}
 
 /* A valid epilogue with limits and zero points at the ends as often as inside. */
 static inline int32_t some_code(rnd *r)
@@ -110,7 +123,8 @@ static inline int32_t some_code(rnd *r)
 }
 static inline oct_qepilogue some_epilogue(rnd *r, oct_epilogue_kind kind)
 {
-    oct_qepilogue e = {.kind = kind, .zp = some_code(r), .lo = 0, .hi = 255, .res_zp = some_code(r), .inner_zp = some_code(r), .inner_hi = 255};
+    oct_qepilogue e = {
+        .kind = kind, .zp = some_code(r), .lo = 0, .hi = 255, .res_zp = some_code(r), .inner_zp = some_code(r), .inner_hi = 255};
     if (rnd_int(r, 0, 1)) {
         e.lo = rnd_int(r, 0, e.zp);
         e.hi = rnd_int(r, e.zp, 255);
@@ -128,11 +142,16 @@ static inline float some_scale(rnd *r, double limit)
 {
     const float usual = (float)(rnd_float(r, 0.2f, 3.0f) * 200 / (limit + 1));
     switch (rnd_int(r, 0, 31)) {
-    case 0: return 1e30f;
-    case 1: return 1e-38f;
-    case 2: return 0.5f;
-    case 3: return 2.0f;
-    default: return usual;
+    case 0:
+        return 1e30f;
+    case 1:
+        return 1e-38f;
+    case 2:
+        return 0.5f;
+    case 3:
+        return 2.0f;
+    default:
+        return usual;
     }
 }
 

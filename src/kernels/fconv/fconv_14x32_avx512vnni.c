@@ -16,7 +16,10 @@ TILE_FN(12, 2)
 TILE_FN(13, 2)
 TILE_FN(14, 2)
 
-static tile_fn *const tiles[] = {tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7,
+static tile_fn *const tiles[] = {tile_1, tile_2, tile_3,  tile_4,  tile_5,  tile_6,  tile_7,
                                  tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14};
 
-void oct_fconv_14x32_avx512vnni(const oct_fconv_args *args) { run(args, 14, tiles); }
+void oct_fconv_14x32_avx512vnni(const oct_fconv_args *args)
+{
+    run(args, 14, tiles);
+}

@@ -10,4 +10,7 @@ TILE_FN(6, 4)
 
 static tile_fn *const tiles[] = {tile_1, tile_2, tile_3, tile_4, tile_5, tile_6};
 
-void oct_fconv_6x64_avx512vnni(const oct_fconv_args *args) { run(args, 6, tiles); }
+void oct_fconv_6x64_avx512vnni(const oct_fconv_args *args)
+{
+    run(args, 6, tiles);
+}

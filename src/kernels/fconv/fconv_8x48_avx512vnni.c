@@ -12,4 +12,7 @@ TILE_FN(8, 3)
 
 static tile_fn *const tiles[] = {tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8};
 
-void oct_fconv_8x48_avx512vnni(const oct_fconv_args *args) { run(args, 8, tiles); }
+void oct_fconv_8x48_avx512vnni(const oct_fconv_args *args)
+{
+    run(args, 8, tiles);
+}

@@ -9,7 +9,8 @@ int64_t oct_fconv_panel_bytes(int32_t nr, int32_t tap_count, int32_t kc)
 }
 
 /* bias may be NULL (all 0). */
-void oct_fconv_pack(int32_t nr, int32_t panel, int32_t oc, int32_t tap_count, int32_t kc, const float *w, const float *bias, void *out)
+void oct_fconv_pack(int32_t nr, int32_t panel, int32_t oc, int32_t tap_count, int32_t kc, const float *w, const float *bias,
+                    void *out)
 {
     const int32_t first = panel * nr, n = oc - first < nr ? oc - first : nr;
     const int64_t k_total = (int64_t)tap_count * kc;

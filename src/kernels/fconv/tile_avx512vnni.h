@@ -11,9 +11,9 @@
 #include "kernels/kernel.h"
 #include "kernels/rows.h"
 
-#define FORCE static inline __attribute__((always_inline))
+#define FORCE          static inline __attribute__((always_inline))
 #define FMA(acc, x, w) __asm__("vfmadd231ps %2, %1, %0" : "+v"(acc) : "v"(x), "v"(w))
-#define ROWS14(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13)
+#define ROWS14(X)      X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13)
 
 /* As an integer: on Zen 4 vpbroadcastd loads twice a cycle, vbroadcastss once (14x16: 97 % of peak against 71 %). */
 FORCE __m512 broadcast(const char *p)
@@ -55,17 +55,17 @@ FORCE void tile(const int MR, const int NV, const oct_fconv_args *g, const char 
         const char *x0 = a + g->taps[tap], *x3 = x0 + 3 * px, *x6 = x3 + 3 * px, *x9 = x6 + 3 * px, *x12 = x9 + 3 * px;
         for (int32_t k = g->kc; k > 0; k--) {
             __m512 w0 = w[0], w1 = NV > 1 ? w[1] : w0, w2 = NV > 2 ? w[2] : w0, w3 = NV > 3 ? w[3] : w0;
-#define STEP(i)                                                                                     \
-    if (MR > i) {                                                                                   \
-        const char *x = (i < 3 ? x0 : i < 6 ? x3 : i < 9 ? x6 : i < 12 ? x9 : x12) + i % 3 * px;    \
-        __m512 b = broadcast(x);                                                                    \
-        FMA(c##i##_0, b, w0);                                                                       \
-        if (NV > 1)                                                                                 \
-            FMA(c##i##_1, b, w1);                                                                   \
-        if (NV > 2)                                                                                 \
-            FMA(c##i##_2, b, w2);                                                                   \
-        if (NV > 3)                                                                                 \
-            FMA(c##i##_3, b, w3);                                                                   \
+#define STEP(i)                                                                                                                    \
+    if (MR > i) {                                                                                                                  \
+        const char *x = (i < 3 ? x0 : i < 6 ? x3 : i < 9 ? x6 : i < 12 ? x9 : x12) + i % 3 * px;                                   \
+        __m512 b = broadcast(x);                                                                                                   \
+        FMA(c##i##_0, b, w0);                                                                                                      \
+        if (NV > 1)                                                                                                                \
+            FMA(c##i##_1, b, w1);                                                                                                  \
+        if (NV > 2)                                                                                                                \
+            FMA(c##i##_2, b, w2);                                                                                                  \
+        if (NV > 3)                                                                                                                \
+            FMA(c##i##_3, b, w3);                                                                                                  \
     }
             ROWS14(STEP)
 #undef STEP
@@ -74,17 +74,17 @@ FORCE void tile(const int MR, const int NV, const oct_fconv_args *g, const char 
         }
     }
     const __m512 lo = _mm512_set1_ps(g->lo), hi = _mm512_set1_ps(g->hi);
-#define END(i)                                                             \
-    if (MR > i) {                                                          \
-        char *ci = c + i * g->ldc;                                         \
-        const char *ri = res + i * g->ldr;                                 \
-        finish(g, c##i##_0, 0, ci, ri, lo, hi);                            \
-        if (NV > 1)                                                        \
-            finish(g, c##i##_1, 1, ci, ri, lo, hi);                        \
-        if (NV > 2)                                                        \
-            finish(g, c##i##_2, 2, ci, ri, lo, hi);                        \
-        if (NV > 3)                                                        \
-            finish(g, c##i##_3, 3, ci, ri, lo, hi);                        \
+#define END(i)                                                                                                                     \
+    if (MR > i) {                                                                                                                  \
+        char *ci = c + i * g->ldc;                                                                                                 \
+        const char *ri = res + i * g->ldr;                                                                                         \
+        finish(g, c##i##_0, 0, ci, ri, lo, hi);                                                                                    \
+        if (NV > 1)                                                                                                                \
+            finish(g, c##i##_1, 1, ci, ri, lo, hi);                                                                                \
+        if (NV > 2)                                                                                                                \
+            finish(g, c##i##_2, 2, ci, ri, lo, hi);                                                                                \
+        if (NV > 3)                                                                                                                \
+            finish(g, c##i##_3, 3, ci, ri, lo, hi);                                                                                \
     }
     ROWS14(END)
 #undef END
@@ -105,10 +105,10 @@ FORCE void run(const oct_fconv_args *g, const int32_t mr, tile_fn *const *tiles)
     }
 }
 
-#define TILE_FN(mr, nv)                                                                        \
-    static void tile_##mr(const oct_fconv_args *g, const char *a, char *c, const char *res)    \
-    {                                                                                          \
-        tile(mr, nv, g, a, c, res);                                                            \
+#define TILE_FN(mr, nv)                                                                                                            \
+    static void tile_##mr(const oct_fconv_args *g, const char *a, char *c, const char *res)                                        \
+    {                                                                                                                              \
+        tile(mr, nv, g, a, c, res);                                                                                                \
     }
 
 #endif

@@ -4,7 +4,7 @@
 #include "kernels/kernel.h"
 #include "kernels/rows.h"
 
-#define FORCE static inline __attribute__((always_inline))
+#define FORCE      static inline __attribute__((always_inline))
 #define PIXELS4(X) X(0) X(1) X(2) X(3)
 
 /* Pixels [i, i + N), channels [first, first + 16*NV), masked by `columns` when NV is 1. */
@@ -21,11 +21,11 @@ FORCE void pixels(const oct_fdw_args *g, const int N, const int NV, int64_t i, i
         for (int32_t kx = 0; kx < g->kw; kx++, x += g->kx_step) {
             w += g->c;
             __m512 w0 = _mm512_maskz_loadu_ps(columns, w), w1 = NV > 1 ? _mm512_loadu_ps(w + 16) : w0;
-#define STEP(p)                                                                                  \
-    if (N > p) {                                                                                 \
-        a##p = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(columns, x + p * px), w0, a##p);            \
-        if (NV > 1)                                                                              \
-            b##p##_1 = _mm512_fmadd_ps(_mm512_loadu_ps(x + p * px + 64), w1, b##p##_1);          \
+#define STEP(p)                                                                                                                    \
+    if (N > p) {                                                                                                                   \
+        a##p = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(columns, x + p * px), w0, a##p);                                              \
+        if (NV > 1)                                                                                                                \
+            b##p##_1 = _mm512_fmadd_ps(_mm512_loadu_ps(x + p * px + 64), w1, b##p##_1);                                            \
     }
             PIXELS4(STEP)
 #undef STEP
@@ -35,16 +35,16 @@ FORCE void pixels(const oct_fdw_args *g, const int N, const int NV, int64_t i, i
     char *out = (char *)g->out + i * g->ldc + 4 * (ptrdiff_t)first;
     const char *res = (const char *)g->res + i * g->ldr + 4 * (ptrdiff_t)first;
     /* The operands of max and min stand so that NaN passes. */
-#define END(p)                                                                                                  \
-    if (N > p) {                                                                                                \
-        if (g->res) {                                                                                           \
-            a##p = _mm512_add_ps(a##p, _mm512_maskz_loadu_ps(columns, res + p * g->ldr));                       \
-            if (NV > 1)                                                                                         \
-                b##p##_1 = _mm512_add_ps(b##p##_1, _mm512_loadu_ps(res + p * g->ldr + 64));                     \
-        }                                                                                                       \
-        _mm512_mask_storeu_ps(out + p * g->ldc, columns, _mm512_min_ps(hi, _mm512_max_ps(lo, a##p)));           \
-        if (NV > 1)                                                                                             \
-            _mm512_storeu_ps(out + p * g->ldc + 64, _mm512_min_ps(hi, _mm512_max_ps(lo, b##p##_1)));            \
+#define END(p)                                                                                                                     \
+    if (N > p) {                                                                                                                   \
+        if (g->res) {                                                                                                              \
+            a##p = _mm512_add_ps(a##p, _mm512_maskz_loadu_ps(columns, res + p * g->ldr));                                          \
+            if (NV > 1)                                                                                                            \
+                b##p##_1 = _mm512_add_ps(b##p##_1, _mm512_loadu_ps(res + p * g->ldr + 64));                                        \
+        }                                                                                                                          \
+        _mm512_mask_storeu_ps(out + p * g->ldc, columns, _mm512_min_ps(hi, _mm512_max_ps(lo, a##p)));                              \
+        if (NV > 1)                                                                                                                \
+            _mm512_storeu_ps(out + p * g->ldc + 64, _mm512_min_ps(hi, _mm512_max_ps(lo, b##p##_1)));                               \
     }
     PIXELS4(END)
 #undef END

@@ -1,7 +1,10 @@
 /* Packs the weights of a float depthwise convolution: [c bias][kh*kw][c weights], the one format of the family (kernel.h). */
 #include "kernels/kernel.h"
 
-int64_t oct_fdw_packed_bytes(int32_t c, int32_t kh, int32_t kw) { return (1 + (int64_t)kh * kw) * c * (int64_t)sizeof(float); }
+int64_t oct_fdw_packed_bytes(int32_t c, int32_t kh, int32_t kw)
+{
+    return (1 + (int64_t)kh * kw) * c * (int64_t)sizeof(float);
+}
 
 /* w[c][kh*kw]; bias may be NULL (all 0). */
 void oct_fdw_pack(int32_t c, int32_t kh, int32_t kw, const float *w, const float *bias, void *out)

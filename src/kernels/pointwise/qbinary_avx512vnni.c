@@ -38,7 +38,8 @@ FORCE void span(const int OP, const bool one_b, const uint8_t *a, const uint8_t 
     for (; small && i + 64 <= n; i += 64) {
         const uint8_t *x = a + i, *z = b + i * step;
         const __m512i v0 = sixteen(OP, x, z, one_b, vb0, &k), v1 = sixteen(OP, x + 16, z + 16 * step, one_b, vb0, &k);
-        const __m512i v2 = sixteen(OP, x + 32, z + 32 * step, one_b, vb0, &k), v3 = sixteen(OP, x + 48, z + 48 * step, one_b, vb0, &k);
+        const __m512i v2 = sixteen(OP, x + 32, z + 32 * step, one_b, vb0, &k),
+                      v3 = sixteen(OP, x + 48, z + 48 * step, one_b, vb0, &k);
         _mm512_storeu_si512(y + i, pack64(v0, v1, v2, v3, pack));
     }
     for (; i < n; i += 16) {

@@ -9,9 +9,15 @@
 #define FORCE static inline __attribute__((always_inline))
 
 /* The first n of 16 lanes. */
-FORCE __mmask16 lanes16(int64_t n) { return n >= 16 ? 0xffff : (__mmask16)((1 << n) - 1); }
+FORCE __mmask16 lanes16(int64_t n)
+{
+    return n >= 16 ? 0xffff : (__mmask16)((1 << n) - 1);
+}
 /* The first n of 64 lanes, n >= 1. */
-FORCE __mmask64 lanes64(int64_t n) { return n >= 64 ? ~(__mmask64)0 : ~(__mmask64)0 >> (64 - n); }
+FORCE __mmask64 lanes64(int64_t n)
+{
+    return n >= 64 ? ~(__mmask64)0 : ~(__mmask64)0 >> (64 - n);
+}
 
 typedef struct limits {
     __m512 lo, hi; /* less the zero point */
@@ -45,6 +51,9 @@ FORCE __m512i pack64(__m512i v0, __m512i v1, __m512i v2, __m512i v3, packer p)
 }
 
 /* 16 codes -> (float)(code - zero). */
-FORCE __m512 centered(__m128i codes, __m512i zero) { return _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_cvtepu8_epi32(codes), zero)); }
+FORCE __m512 centered(__m128i codes, __m512i zero)
+{
+    return _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_cvtepu8_epi32(codes), zero));
+}
 
 #endif

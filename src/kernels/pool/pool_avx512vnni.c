@@ -31,7 +31,8 @@ void oct_maxpool_f32_avx512vnni(const float *const *taps, int32_t tap_count, int
 }
 
 /* Channels [first, first + 32): sums of 16 bits hold 257 codes, then they are emptied into 32 bits. */
-FORCE void average32(const uint8_t *const *taps, int32_t tap_count, int64_t first, __mmask32 lanes, __m512i start, __m512 m, limits l, uint8_t *y)
+FORCE void average32(const uint8_t *const *taps, int32_t tap_count, int64_t first, __mmask32 lanes, __m512i start, __m512 m,
+                     limits l, uint8_t *y)
 {
     __m512i lo = start, hi = start;
     for (int32_t t = 0; t < tap_count;) {
@@ -47,8 +48,8 @@ FORCE void average32(const uint8_t *const *taps, int32_t tap_count, int64_t firs
     _mm256_mask_storeu_epi8(y + first, lanes, _mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1));
 }
 
-void oct_avgpool_u8_avx512vnni(const uint8_t *const *taps, int32_t tap_count, int64_t c, int32_t zx, float m, int32_t z, int32_t lo, int32_t hi,
-                               uint8_t *y)
+void oct_avgpool_u8_avx512vnni(const uint8_t *const *taps, int32_t tap_count, int64_t c, int32_t zx, float m, int32_t z, int32_t lo,
+                               int32_t hi, uint8_t *y)
 {
     const limits l = limits_of(z, lo, hi);
     const __m512i start = _mm512_set1_epi32(-tap_count * zx);

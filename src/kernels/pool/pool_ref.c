@@ -8,7 +8,10 @@
 
 enum { BLOCK = 128 };
 
-static inline int64_t block_size(int64_t c, int64_t first) { return c - first < BLOCK ? c - first : BLOCK; }
+static inline int64_t block_size(int64_t c, int64_t first)
+{
+    return c - first < BLOCK ? c - first : BLOCK;
+}
 
 void oct_maxpool_u8_ref(const uint8_t *const *taps, int32_t tap_count, int64_t c, uint8_t *y)
 {
@@ -40,8 +43,8 @@ void oct_maxpool_f32_ref(const float *const *taps, int32_t tap_count, int64_t c,
     }
 }
 
-void oct_avgpool_u8_ref(const uint8_t *const *taps, int32_t tap_count, int64_t c, int32_t zx, float m, int32_t z, int32_t lo, int32_t hi,
-                        uint8_t *y)
+void oct_avgpool_u8_ref(const uint8_t *const *taps, int32_t tap_count, int64_t c, int32_t zx, float m, int32_t z, int32_t lo,
+                        int32_t hi, uint8_t *y)
 {
     for (int64_t first = 0; first < c; first += BLOCK) {
         const int64_t n = block_size(c, first);

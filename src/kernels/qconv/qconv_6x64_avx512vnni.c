@@ -8,7 +8,13 @@ TILE_FNS(4, 4)
 TILE_FNS(5, 4)
 TILE_FNS(6, 4)
 
-#define TILES(kind) {tile_1_##kind, tile_2_##kind, tile_3_##kind, tile_4_##kind, tile_5_##kind, tile_6_##kind}
+#define TILES(kind)                                                                                                                \
+    {                                                                                                                              \
+        tile_1_##kind, tile_2_##kind, tile_3_##kind, tile_4_##kind, tile_5_##kind, tile_6_##kind                                   \
+    }
 static tile_fn *const tiles[3][14] = {TILES(TILE_U8), TILES(TILE_U8_RES), TILES(TILE_SPILL)};
 
-void oct_qconv_6x64_avx512vnni(const oct_qconv_args *args) { run(args, 4, 6, tiles); }
+void oct_qconv_6x64_avx512vnni(const oct_qconv_args *args)
+{
+    run(args, 4, 6, tiles);
+}

@@ -34,7 +34,8 @@ FORCE __m512i requantize16(__m512 v, int32_t zp, int32_t lo, int32_t hi)
 }
 
 /* Any epilogue for 16 sums of one row. */
-static inline void finish16(const oct_qepilogue *e, __m512i acc, __m512 scale, __m512 fbias, __mmask16 columns, uint8_t *c, const uint8_t *res)
+static inline void finish16(const oct_qepilogue *e, __m512i acc, __m512 scale, __m512 fbias, __mmask16 columns, uint8_t *c,
+                            const uint8_t *res)
 {
     if (e->kind == OCT_EPI_S32) {
         _mm512_mask_storeu_epi32(c, columns, acc);
@@ -62,7 +63,8 @@ static inline void finish16(const oct_qepilogue *e, __m512i acc, __m512 scale, _
     _mm_mask_storeu_epi8(c, columns, _mm512_cvtepi32_epi8(requantize16(v, e->zp, e->lo, e->hi)));
 }
 
-static inline void finish_spilled(const int NV, const tile_call *t, const __m512i *spill, int32_t rows, uint8_t *c, const uint8_t *res)
+static inline void finish_spilled(const int NV, const tile_call *t, const __m512i *spill, int32_t rows, uint8_t *c,
+                                  const uint8_t *res)
 {
     const oct_qconv_args *g = t->g;
     const int size = g->e->kind == OCT_EPI_F32 || g->e->kind == OCT_EPI_S32 ? 4 : 1;
@@ -109,10 +111,10 @@ FORCE void run(const oct_qconv_args *g, const int NV, const int32_t mr, tile_fn 
     }
 }
 
-#define TILE_FN(mr, nv, kind)                                                                                                   \
-    static void tile_##mr##_##kind(const tile_call *t, const uint8_t *a, uint8_t *c, const uint8_t *res, __m512i *spill)        \
-    {                                                                                                                           \
-        tile(mr, nv, kind, t, a, c, res, spill);                                                                                \
+#define TILE_FN(mr, nv, kind)                                                                                                      \
+    static void tile_##mr##_##kind(const tile_call *t, const uint8_t *a, uint8_t *c, const uint8_t *res, __m512i *spill)           \
+    {                                                                                                                              \
+        tile(mr, nv, kind, t, a, c, res, spill);                                                                                   \
     }
 #define TILE_FNS(mr, nv) TILE_FN(mr, nv, TILE_U8) TILE_FN(mr, nv, TILE_U8_RES) TILE_FN(mr, nv, TILE_SPILL)
 

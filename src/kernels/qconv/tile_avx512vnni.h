@@ -16,17 +16,17 @@ enum { TILE_U8, TILE_U8_RES, TILE_SPILL };
 /* What all tiles of a call share. Vectors in memory, because the tile needs the registers. */
 typedef struct tile_call {
     const oct_qconv_args *g;
-    const __m512i *w;     /* behind the bias */
+    const __m512i *w; /* behind the bias */
     const float *scale;
-    int64_t k4;           /* dwords of a run */
-    __mmask64 columns;    /* of n */
-    __m512i order;        /* undoes the lanes of the packs */
-    __m512i zp, lo, hi;   /* 16-bit, 8-bit, 8-bit */
+    int64_t k4;         /* dwords of a run */
+    __mmask64 columns;  /* of n */
+    __m512i order;      /* undoes the lanes of the packs */
+    __m512i zp, lo, hi; /* 16-bit, 8-bit, 8-bit */
     __m512i res_zp;
     __m512 res_scale;
 } tile_call;
 
-#define FORCE static inline __attribute__((always_inline))
+#define FORCE          static inline __attribute__((always_inline))
 #define DOT(acc, x, w) __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(x), "v"(w))
 
 #define ROWS14(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9) X(10) X(11) X(12) X(13)
@@ -60,8 +60,6 @@ FORCE __m512i pack_codes(__m512i v0, __m512i v1, __m512i v2, __m512i v3, const t
     return _mm512_permutexvar_epi32(t->order, q);
 }
 
-FORCE __m512i pick(int i, __m512i a, __m512i b, __m512i c, __m512i d) { return i == 0 ? a : i == 1 ? b : i == 2 ? c : d; }
-
 /* Rounded vector v of a row whose accumulator is acc. */
 FORCE __m512i finish(const int KIND, __m512i acc, int v, const tile_call *t, const uint8_t *res)
 {
@@ -87,17 +85,17 @@ FORCE void tile(const int MR, const int NV, const int KIND, const tile_call *t, 
         const uint8_t *x0 = a + g->taps[tap], *x3 = x0 + 3 * px, *x6 = x3 + 3 * px, *x9 = x6 + 3 * px, *x12 = x9 + 3 * px;
         for (int64_t k = t->k4; k > 0; k--) {
             __m512i w0 = w[0], w1 = NV > 1 ? w[1] : w0, w2 = NV > 2 ? w[2] : w0, w3 = NV > 3 ? w[3] : w0;
-#define STEP(i)                                                                            \
-    if (MR > i) {                                                                          \
-        const uint8_t *x = (i < 3 ? x0 : i < 6 ? x3 : i < 9 ? x6 : i < 12 ? x9 : x12) + i % 3 * px; \
-        __m512i b = broadcast(x);                                                          \
-        DOT(c##i##_0, b, w0);                                                              \
-        if (NV > 1)                                                                        \
-            DOT(c##i##_1, b, w1);                                                          \
-        if (NV > 2)                                                                        \
-            DOT(c##i##_2, b, w2);                                                          \
-        if (NV > 3)                                                                        \
-            DOT(c##i##_3, b, w3);                                                          \
+#define STEP(i)                                                                                                                    \
+    if (MR > i) {                                                                                                                  \
+        const uint8_t *x = (i < 3 ? x0 : i < 6 ? x3 : i < 9 ? x6 : i < 12 ? x9 : x12) + i % 3 * px;                                \
+        __m512i b = broadcast(x);                                                                                                  \
+        DOT(c##i##_0, b, w0);                                                                                                      \
+        if (NV > 1)                                                                                                                \
+            DOT(c##i##_1, b, w1);                                                                                                  \
+        if (NV > 2)                                                                                                                \
+            DOT(c##i##_2, b, w2);                                                                                                  \
+        if (NV > 3)                                                                                                                \
+            DOT(c##i##_3, b, w3);                                                                                                  \
     }
             ROWS14(STEP)
 #undef STEP
@@ -107,15 +105,15 @@ FORCE void tile(const int MR, const int NV, const int KIND, const tile_call *t, 
     }
 
     if (KIND == TILE_SPILL) {
-#define STORE(i)                        \
-    if (MR > i) {                       \
-        spill[i * NV] = c##i##_0;       \
-        if (NV > 1)                     \
-            spill[i * NV + 1] = c##i##_1; \
-        if (NV > 2)                     \
-            spill[i * NV + 2] = c##i##_2; \
-        if (NV > 3)                     \
-            spill[i * NV + 3] = c##i##_3; \
+#define STORE(i)                                                                                                                   \
+    if (MR > i) {                                                                                                                  \
+        spill[i * NV] = c##i##_0;                                                                                                  \
+        if (NV > 1)                                                                                                                \
+            spill[i * NV + 1] = c##i##_1;                                                                                          \
+        if (NV > 2)                                                                                                                \
+            spill[i * NV + 2] = c##i##_2;                                                                                          \
+        if (NV > 3)                                                                                                                \
+            spill[i * NV + 3] = c##i##_3;                                                                                          \
     }
         ROWS14(STORE)
 #undef STORE
@@ -125,51 +123,53 @@ FORCE void tile(const int MR, const int NV, const int KIND, const tile_call *t, 
     const bool full = t->columns == (NV == 4 ? ~(__mmask64)0 : ((__mmask64)1 << (16 * NV % 64)) - 1);
 #define FINISH(i, v) finish(KIND, c##i##_##v, v, t, res + i * ldr)
     if (NV == 4 || NV == 3) {
-#define END(i)                                                                                     \
-    if (MR > i) {                                                                                  \
-        __m512i v2 = FINISH(i, 2);                                                                 \
-        __m512i q = pack_codes(FINISH(i, 0), FINISH(i, 1), v2, NV == 4 ? FINISH(i, 3) : v2, t);    \
-        if (NV == 4 && full)                                                                       \
-            _mm512_storeu_si512(c + i * ldc, q);                                                   \
-        else                                                                                       \
-            _mm512_mask_storeu_epi8(c + i * ldc, t->columns, q);                                   \
+#define END(i)                                                                                                                     \
+    if (MR > i) {                                                                                                                  \
+        __m512i v2 = FINISH(i, 2);                                                                                                 \
+        __m512i q = pack_codes(FINISH(i, 0), FINISH(i, 1), v2, NV == 4 ? FINISH(i, 3) : v2, t);                                    \
+        if (NV == 4 && full)                                                                                                       \
+            _mm512_storeu_si512(c + i * ldc, q);                                                                                   \
+        else                                                                                                                       \
+            _mm512_mask_storeu_epi8(c + i * ldc, t->columns, q);                                                                   \
     }
         ROWS14(END)
 #undef END
     }
     if (NV == 2) {
-#define END2(i, j)                                                                                  \
-    if (MR > i) {                                                                                   \
-        __m512i u = FINISH(i, 0), v = FINISH(i, 1);                                                 \
-        __m512i q = MR > j ? pack_codes(u, v, FINISH(j, 0), FINISH(j, 1), t) : pack_codes(u, v, u, v, t); \
-        if (full) {                                                                                 \
-            _mm256_storeu_si256((__m256i *)(c + i * ldc), _mm512_castsi512_si256(q));               \
-            if (MR > j)                                                                             \
-                _mm256_storeu_si256((__m256i *)(c + j * ldc), _mm512_extracti64x4_epi64(q, 1));     \
-        } else {                                                                                    \
-            _mm256_mask_storeu_epi8(c + i * ldc, (__mmask32)t->columns, _mm512_castsi512_si256(q)); \
-            if (MR > j)                                                                             \
-                _mm256_mask_storeu_epi8(c + j * ldc, (__mmask32)t->columns, _mm512_extracti64x4_epi64(q, 1)); \
-        }                                                                                           \
+#define END2(i, j)                                                                                                                 \
+    if (MR > i) {                                                                                                                  \
+        __m512i u = FINISH(i, 0), v = FINISH(i, 1);                                                                                \
+        __m512i q = MR > j ? pack_codes(u, v, FINISH(j, 0), FINISH(j, 1), t) : pack_codes(u, v, u, v, t);                          \
+        if (full) {                                                                                                                \
+            _mm256_storeu_si256((__m256i *)(c + i * ldc), _mm512_castsi512_si256(q));                                              \
+            if (MR > j)                                                                                                            \
+                _mm256_storeu_si256((__m256i *)(c + j * ldc), _mm512_extracti64x4_epi64(q, 1));                                    \
+        } else {                                                                                                                   \
+            _mm256_mask_storeu_epi8(c + i * ldc, (__mmask32)t->columns, _mm512_castsi512_si256(q));                                \
+            if (MR > j)                                                                                                            \
+                _mm256_mask_storeu_epi8(c + j * ldc, (__mmask32)t->columns, _mm512_extracti64x4_epi64(q, 1));                      \
+        }                                                                                                                          \
     }
         END2(0, 1) END2(2, 3) END2(4, 5) END2(6, 7) END2(8, 9) END2(10, 11) END2(12, 13)
 #undef END2
     }
     if (NV == 1) {
-#define STORE16(i, lane)                                                                                                  \
-    if (MR > i) {                                                                                                         \
-        if (full)                                                                                                         \
-            _mm_storeu_si128((__m128i *)(c + i * ldc), _mm512_extracti32x4_epi32(q, lane));                               \
-        else                                                                                                              \
-            _mm_mask_storeu_epi8(c + i * ldc, (__mmask16)t->columns, _mm512_extracti32x4_epi32(q, lane));                 \
+#define STORE16(i, lane)                                                                                                           \
+    if (MR > i) {                                                                                                                  \
+        if (full)                                                                                                                  \
+            _mm_storeu_si128((__m128i *)(c + i * ldc), _mm512_extracti32x4_epi32(q, lane));                                        \
+        else                                                                                                                       \
+            _mm_mask_storeu_epi8(c + i * ldc, (__mmask16)t->columns, _mm512_extracti32x4_epi32(q, lane));                          \
     }
-#define END4(i, j, k, l)                                                                             \
-    if (MR > i) {                                                                                    \
-        __m512i v = FINISH(i, 0), vj = MR > j ? FINISH(j, 0) : v, vk = MR > k ? FINISH(k, 0) : v;    \
-        __m512i q = pack_codes(v, vj, vk, MR > l ? FINISH(l, 0) : v, t);                             \
-        STORE16(i, 0) STORE16(j, 1) STORE16(k, 2) STORE16(l, 3)                                      \
+#define END4(i, j, k, l)                                                                                                           \
+    if (MR > i) {                                                                                                                  \
+        __m512i v = FINISH(i, 0), vj = MR > j ? FINISH(j, 0) : v, vk = MR > k ? FINISH(k, 0) : v;                                  \
+        __m512i q = pack_codes(v, vj, vk, MR > l ? FINISH(l, 0) : v, t);                                                           \
+        STORE16(i, 0) STORE16(j, 1) STORE16(k, 2) STORE16(l, 3)                                                                    \
     }
-        END4(0, 1, 2, 3) END4(4, 5, 6, 7) END4(8, 9, 10, 11)
+        END4(0, 1, 2, 3);
+        END4(4, 5, 6, 7);
+        END4(8, 9, 10, 11);
         if (MR > 12) {
             __m512i v = FINISH(12, 0), q = pack_codes(v, MR > 13 ? FINISH(13, 0) : v, v, v, t);
             STORE16(12, 0) STORE16(13, 1)

@@ -8,17 +8,17 @@ FORCE void NAME(block)(const block_call *b, const bool full, const bool fast)
     const ptrdiff_t px = g->px, step = g->kx_step, m = g->m;
     const uint8_t *r0 = g->rows[0] + b->first, *r1 = g->rows[1] + b->first, *r2 = g->rows[2] + b->first;
 #define LOAD(r, offset) NAME(load)(r + (offset), f.columns, full)
-#define COLUMN(offset) NAME(interleave)(LOAD(r0, offset), LOAD(r1, offset), LOAD(r2, offset), P(set1_epi32)(0))
-#define OUTPUT(left, middle, right, i)                 \
-    do {                                               \
-        NAME(quad) acc = NAME(four)(weights);          \
-        NAME(dots)(&acc, left, w0);                    \
-        NAME(dots)(&acc, middle, w1);                  \
-        NAME(dots)(&acc, right, w2);                   \
-        if (fast)                                      \
-            NAME(finish)(&f, acc, i, full);            \
-        else                                           \
-            NAME(finish_slowly)(b, acc, i);            \
+#define COLUMN(offset)  NAME(interleave)(LOAD(r0, offset), LOAD(r1, offset), LOAD(r2, offset), P(set1_epi32)(0))
+#define OUTPUT(left, middle, right, i)                                                                                             \
+    do {                                                                                                                           \
+        NAME(quad) acc = NAME(four)(weights);                                                                                      \
+        NAME(dots)(&acc, left, w0);                                                                                                \
+        NAME(dots)(&acc, middle, w1);                                                                                              \
+        NAME(dots)(&acc, right, w2);                                                                                               \
+        if (fast)                                                                                                                  \
+            NAME(finish)(&f, acc, i, full);                                                                                        \
+        else                                                                                                                       \
+            NAME(finish_slowly)(b, acc, i);                                                                                        \
     } while (0)
     const VI *weights = (const VI *)b->w;
     const NAME(quad) w0 = NAME(four_in_registers)(weights + 4), w1 = NAME(four_in_registers)(weights + 8),

@@ -3,7 +3,7 @@
 #define PIXELS4(X) X(0) X(1) X(2) X(3)
 
 /* Pixels [i, i + N) of the block, N = 1, 2 or 4. */
-FORCE void NAME(pixels)(const block_call *b, const NAME(finisher) *f, const int N, int64_t i, const bool full, const bool fast)
+FORCE void NAME(pixels)(const block_call *b, const NAME(finisher) * f, const int N, int64_t i, const bool full, const bool fast)
 {
     const oct_qdw_args *g = b->g;
     const VI *w = (const VI *)b->w + 4;
@@ -21,19 +21,19 @@ FORCE void NAME(pixels)(const block_call *b, const NAME(finisher) *f, const int 
                 kx = 0, ky++;
         }
 #define LOAD(t, p) NAME(load)(tap[t] + p * px, f->columns, full)
-#define STEP(p) \
-    if (N > p)  \
+#define STEP(p)                                                                                                                    \
+    if (N > p)                                                                                                                     \
         NAME(dots)(&acc##p, NAME(interleave)(LOAD(0, p), LOAD(1, p), LOAD(2, p), LOAD(3, p)), weights);
         PIXELS4(STEP)
 #undef STEP
 #undef LOAD
     }
-#define END(p)                                      \
-    if (N > p) {                                    \
-        if (fast)                                   \
-            NAME(finish)(f, acc##p, i + p, full);   \
-        else                                        \
-            NAME(finish_slowly)(b, acc##p, i + p);  \
+#define END(p)                                                                                                                     \
+    if (N > p) {                                                                                                                   \
+        if (fast)                                                                                                                  \
+            NAME(finish)(f, acc##p, i + p, full);                                                                                  \
+        else                                                                                                                       \
+            NAME(finish_slowly)(b, acc##p, i + p);                                                                                 \
     }
     PIXELS4(END)
 #undef END

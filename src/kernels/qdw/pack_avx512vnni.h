@@ -16,7 +16,7 @@
 #include "kernels/kernel.h"
 #include "kernels/rows.h"
 
-#define FORCE static inline __attribute__((always_inline))
+#define FORCE          static inline __attribute__((always_inline))
 #define DOT(acc, x, w) __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(x), "v"(w))
 /* Keeps a loaded vector in its register: one load of 64 bytes a cycle is the scarcest resource of these loops. */
 #define IN_REGISTER(x) __asm__("" : "+v"(x))
@@ -32,9 +32,15 @@ static inline int32_t block_width(int32_t c, int32_t first)
     const int32_t rest = c - first;
     return rest > 48 ? 64 : rest > 16 ? 32 : 16;
 }
-static inline int64_t block_bytes(int32_t width, int64_t groups) { return width * (16 + 4 * groups); }
+static inline int64_t block_bytes(int32_t width, int64_t groups)
+{
+    return width * (16 + 4 * groups);
+}
 /* Where element e of vector v, lane l of a block stands, as a channel of the block. */
-static inline int32_t channel_of(int32_t v, int32_t dword) { return dword / 4 * 16 + 4 * v + dword % 4; }
+static inline int32_t channel_of(int32_t v, int32_t dword)
+{
+    return dword / 4 * 16 + 4 * v + dword % 4;
+}
 
 static inline int64_t packed_size(int32_t c, int64_t groups)
 {
@@ -62,7 +68,8 @@ static inline int8_t *pack_block(const dw_source *s, int32_t width, int32_t firs
     memset(out, 0, (size_t)block_bytes(width, s->groups));
     int32_t *bias_out = (int32_t *)out;
     int8_t *w_out = out + 4 * width;
-    float *scale_out = (float *)(w_out + s->groups * 4 * width), *scale_plain = scale_out + width, *fbias_plain = scale_plain + width;
+    float *scale_out = (float *)(w_out + s->groups * 4 * width), *scale_plain = scale_out + width,
+          *fbias_plain = scale_plain + width;
     for (int32_t v = 0; v < 4; v++)
         for (int32_t d = 0; d < dwords; d++) {
             const int32_t at = channel_of(v, d), ch = (first + at) % period;
@@ -101,7 +108,7 @@ static inline int8_t *pack_all(const dw_source *s, int32_t c, void *out)
 /* What every block of a call needs. */
 typedef struct block_call {
     const oct_qdw_args *g;
-    const int8_t *w;  /* the block's packed weights */
+    const int8_t *w; /* the block's packed weights */
     int64_t groups;
     int32_t first, n; /* channels */
     int32_t size;     /* bytes of an output element */
@@ -118,23 +125,23 @@ static __attribute__((noinline)) void finish_sums(const block_call *b, int32_t w
 
 /* Calls the file's block_<bits>(call, full, fast) for all blocks; full = no masking, fast = u8 without residual. */
 #define BLOCK(block) (!fast ? block(&b, false, false) : b.n == width ? block(&b, true, true) : block(&b, false, true))
-#define RUN_BLOCKS(call, group_count)                                                             \
-    do {                                                                                          \
-        const oct_epilogue_kind kind = (call)->e->kind;                                           \
-        const bool fast = kind == OCT_EPI_U8 && ((const qdw_header *)(call)->w)->small_scales;    \
-        block_call b = {.g = (call), .w = (const int8_t *)(call)->w + HEADER, .groups = (group_count)}; \
-        b.size = kind == OCT_EPI_F32 || kind == OCT_EPI_S32 ? 4 : 1;                              \
-        for (int32_t width; b.first < (call)->c; b.first += width) {                              \
-            width = block_width((call)->c, b.first);                                              \
-            b.n = (call)->c - b.first < width ? (call)->c - b.first : width;                      \
-            if (width == 64)                                                                      \
-                BLOCK(block_512);                                                                 \
-            else if (width == 32)                                                                 \
-                BLOCK(block_256);                                                                 \
-            else                                                                                  \
-                BLOCK(block_128);                                                                 \
-            b.w += block_bytes(width, b.groups);                                                  \
-        }                                                                                         \
+#define RUN_BLOCKS(call, group_count)                                                                                              \
+    do {                                                                                                                           \
+        const oct_epilogue_kind kind = (call)->e->kind;                                                                            \
+        const bool fast = kind == OCT_EPI_U8 && ((const qdw_header *)(call)->w)->small_scales;                                     \
+        block_call b = {.g = (call), .w = (const int8_t *)(call)->w + HEADER, .groups = (group_count)};                            \
+        b.size = kind == OCT_EPI_F32 || kind == OCT_EPI_S32 ? 4 : 1;                                                               \
+        for (int32_t width; b.first < (call)->c; b.first += width) {                                                               \
+            width = block_width((call)->c, b.first);                                                                               \
+            b.n = (call)->c - b.first < width ? (call)->c - b.first : width;                                                       \
+            if (width == 64)                                                                                                       \
+                BLOCK(block_512);                                                                                                  \
+            else if (width == 32)                                                                                                  \
+                BLOCK(block_256);                                                                                                  \
+            else                                                                                                                   \
+                BLOCK(block_128);                                                                                                  \
+            b.w += block_bytes(width, b.groups);                                                                                   \
+        }                                                                                                                          \
     } while (0)
 
 #endif

@@ -8,7 +8,10 @@
 #include "kernels/qdw/widths_avx512vnni.h"
 
 enum { GROUPS = 3 };
-static int32_t tap_of(int64_t group, int32_t place, int64_t taps) { return place < 3 ? (int32_t)(3 * place + group) : -1; }
+static int32_t tap_of(int64_t group, int32_t place, int64_t taps)
+{
+    return place < 3 ? (int32_t)(3 * place + group) : -1;
+}
 
 /* Blocks of 64 until the weights of c channels repeat; 0 when a flat run does not pay: it interleaves every column three times,
  * so blocks by channel must be rather empty (measured: 16 channels 25 % of peak against 14, 32 channels 25 against 28). */
@@ -25,8 +28,8 @@ int64_t oct_qdw_3x3_avx512vnni_bytes(int32_t c, int32_t kh, int32_t kw)
     return packed_size(c, GROUPS) + flat_blocks(c) * block_bytes(64, GROUPS);
 }
 
-void oct_qdw_3x3_avx512vnni_pack(int32_t c, int32_t kh, int32_t kw, const int8_t *w, const int32_t *bias, const float *scale, const float *fbias,
-                                 void *out)
+void oct_qdw_3x3_avx512vnni_pack(int32_t c, int32_t kh, int32_t kw, const int8_t *w, const int32_t *bias, const float *scale,
+                                 const float *fbias, void *out)
 {
     const dw_source s = {GROUPS, 9, tap_of, w, bias, scale, fbias};
     int8_t *at = pack_all(&s, c, out);
@@ -42,17 +45,19 @@ static void flat(const oct_qdw_args *g, const int8_t *w, int64_t e, int64_t tota
     const uint8_t *r0 = g->rows[0], *r1 = g->rows[1], *r2 = g->rows[2];
     const int64_t c = g->c;
     const __m512i *vectors = (const __m512i *)w;
-    const quad_512 w0 = four_in_registers_512(vectors + 4), w1 = four_in_registers_512(vectors + 8), w2 = four_in_registers_512(vectors + 12);
+    const quad_512 w0 = four_in_registers_512(vectors + 4), w1 = four_in_registers_512(vectors + 8),
+                   w2 = four_in_registers_512(vectors + 12);
     f.ldc = 1;
-#define COLUMN(at, full) \
-    interleave_512(load_512(r0 + (at), f.columns, full), load_512(r1 + (at), f.columns, full), load_512(r2 + (at), f.columns, full), _mm512_setzero_si512())
-#define ELEMENTS(full)                                \
-    do {                                              \
-        quad_512 acc = four_512(vectors);             \
-        dots_512(&acc, COLUMN(e, full), w0);          \
-        dots_512(&acc, COLUMN(e + c, full), w1);      \
-        dots_512(&acc, COLUMN(e + 2 * c, full), w2);  \
-        finish_512(&f, acc, e, full);                 \
+#define COLUMN(at, full)                                                                                                           \
+    interleave_512(load_512(r0 + (at), f.columns, full), load_512(r1 + (at), f.columns, full),                                     \
+                   load_512(r2 + (at), f.columns, full), _mm512_setzero_si512())
+#define ELEMENTS(full)                                                                                                             \
+    do {                                                                                                                           \
+        quad_512 acc = four_512(vectors);                                                                                          \
+        dots_512(&acc, COLUMN(e, full), w0);                                                                                       \
+        dots_512(&acc, COLUMN(e + c, full), w1);                                                                                   \
+        dots_512(&acc, COLUMN(e + 2 * c, full), w2);                                                                               \
+        finish_512(&f, acc, e, full);                                                                                              \
     } while (0)
     for (; e + 64 <= total; e += step)
         ELEMENTS(true);

@@ -8,10 +8,13 @@
 
 enum { BLOCK = 64 }; /* channels that accumulate together */
 
-int64_t oct_qdw_ref_bytes(int32_t c, int32_t kh, int32_t kw) { return (12 + (int64_t)kh * kw) * c; }
+int64_t oct_qdw_ref_bytes(int32_t c, int32_t kh, int32_t kw)
+{
+    return (12 + (int64_t)kh * kw) * c;
+}
 
-void oct_qdw_ref_pack(int32_t c, int32_t kh, int32_t kw, const int8_t *w, const int32_t *bias, const float *scale, const float *fbias,
-                      void *out)
+void oct_qdw_ref_pack(int32_t c, int32_t kh, int32_t kw, const int8_t *w, const int32_t *bias, const float *scale,
+                      const float *fbias, void *out)
 {
     const int64_t taps = (int64_t)kh * kw;
     int32_t *packed_bias = out;

@@ -3,8 +3,8 @@
 
 #define NAME2(name, w) name##_##w
 #define NAME1(name, w) NAME2(name, w)
-#define NAME(name) NAME1(name, W)
-#define BYTES (W / 8)
+#define NAME(name)     NAME1(name, W)
+#define BYTES          (W / 8)
 
 typedef struct NAME(quad) {
     VI d0, d1, d2, d3;
@@ -49,7 +49,7 @@ FORCE NAME(quad) NAME(interleave)(VI x0, VI x1, VI x2, VI x3)
                         P(unpackhi_epi16)(hi01, hi23)};
 }
 
-FORCE void NAME(dots)(NAME(quad) *acc, NAME(quad) x, NAME(quad) w)
+FORCE void NAME(dots)(NAME(quad) * acc, NAME(quad) x, NAME(quad) w)
 {
     DOT(acc->d0, x.d0, w.d0);
     DOT(acc->d1, x.d1, w.d1);
@@ -57,7 +57,10 @@ FORCE void NAME(dots)(NAME(quad) *acc, NAME(quad) x, NAME(quad) w)
     DOT(acc->d3, x.d3, w.d3);
 }
 
-FORCE NAME(quad) NAME(four)(const VI *v) { return (NAME(quad)){v[0], v[1], v[2], v[3]}; }
+FORCE NAME(quad) NAME(four)(const VI *v)
+{
+    return (NAME(quad)){v[0], v[1], v[2], v[3]};
+}
 FORCE NAME(quad) NAME(four_in_registers)(const VI *v)
 {
     NAME(quad) q = NAME(four)(v);
@@ -68,10 +71,13 @@ FORCE NAME(quad) NAME(four_in_registers)(const VI *v)
     return q;
 }
 
-FORCE VI NAME(round)(VI acc, VF scale) { return P(cvtps_epi32)(P(mul_ps)(P(cvtepi32_ps)(acc), scale)); }
+FORCE VI NAME(round)(VI acc, VF scale)
+{
+    return P(cvtps_epi32)(P(mul_ps)(P(cvtepi32_ps)(acc), scale));
+}
 
 /* Codes of output pixel i: the saturations of the packs are the clamp (they put the channels in order, too). */
-FORCE void NAME(finish)(const NAME(finisher) *f, NAME(quad) acc, int64_t i, const bool full)
+FORCE void NAME(finish)(const NAME(finisher) * f, NAME(quad) acc, int64_t i, const bool full)
 {
     const VI a = P(packs_epi32)(NAME(round)(acc.d0, f->scale[0]), NAME(round)(acc.d1, f->scale[1]));
     const VI b = P(packs_epi32)(NAME(round)(acc.d2, f->scale[2]), NAME(round)(acc.d3, f->scale[3]));

@@ -13,11 +13,15 @@ typedef struct problem {
     bool at_end, wide_scales;
 } problem;
 
-static int32_t element_size(oct_epilogue_kind kind) { return kind == OCT_EPI_F32 ? 4 : 1; }
+static int32_t element_size(oct_epilogue_kind kind)
+{
+    return kind == OCT_EPI_F32 ? 4 : 1;
+}
 
 static problem some_problem(rnd *r, int32_t kh, int32_t kw, int32_t c, int32_t size)
 {
-    static const oct_epilogue_kind kinds[] = {OCT_EPI_U8, OCT_EPI_U8, OCT_EPI_U8_RES, OCT_EPI_U8_RES_INNER, OCT_EPI_U8_FBIAS, OCT_EPI_F32};
+    static const oct_epilogue_kind kinds[] = {OCT_EPI_U8,           OCT_EPI_U8,       OCT_EPI_U8_RES,
+                                              OCT_EPI_U8_RES_INNER, OCT_EPI_U8_FBIAS, OCT_EPI_F32};
     problem p = {.kh = kh, .kw = kw, .c = c, .m = rnd_int(r, 1, 9)};
     p.e = some_epilogue(r, kinds[rnd_int(r, 0, 5)]);
     const int32_t pixel = c + rnd_int(r, 0, 3), dilation = rnd_int(r, 0, 3) ? 1 : 2, stride = rnd_int(r, 1, 3);
@@ -31,7 +35,10 @@ static problem some_problem(rnd *r, int32_t kh, int32_t kw, int32_t c, int32_t s
     return p;
 }
 
-static int64_t input_bytes(const problem *p, int32_t size) { return (p->kh - 1) * p->row + (p->m - 1) * p->px + (p->kw - 1) * p->kx_step + p->c * size; }
+static int64_t input_bytes(const problem *p, int32_t size)
+{
+    return (p->kh - 1) * p->row + (p->m - 1) * p->px + (p->kw - 1) * p->kx_step + p->c * size;
+}
 
 static float clamp_round(float v, int32_t zp, int32_t lo, int32_t hi)
 {
@@ -39,8 +46,8 @@ static float clamp_round(float v, int32_t zp, int32_t lo, int32_t hi)
 }
 
 /* The plain U8 epilogue only: the others are the reference's, which test_qconv checks. */
-static void check_definition(const char *kernel, const problem *p, const uint8_t *const *rows, const int8_t *w, const int32_t *bias, const float *scale,
-                             const uint8_t *got)
+static void check_definition(const char *kernel, const problem *p, const uint8_t *const *rows, const int8_t *w, const int32_t *bias,
+                             const float *scale, const uint8_t *got)
 {
     for (int64_t i = 0; i < p->m; i++)
         for (int32_t ch = 0; ch < p->c; ch++) {
@@ -50,7 +57,8 @@ static void check_definition(const char *kernel, const problem *p, const uint8_t
                     sum += rows[y][i * p->px + x * p->kx_step + ch] * w[ch * p->kh * p->kw + y * p->kw + x];
             const float t = (float)sum, v = t * scale[ch], want = clamp_round(v, p->e.zp, p->e.lo, p->e.hi);
             if (want != (float)got[i * p->ldc + ch])
-                fail_msg("%s: pixel %lld channel %d is %d, the definition says %g", kernel, (long long)i, ch, got[i * p->ldc + ch], (double)want);
+                fail_msg("%s: pixel %lld channel %d is %d, the definition says %g", kernel, (long long)i, ch, got[i * p->ldc + ch],
+                         (double)want);
         }
 }
 
@@ -74,7 +82,8 @@ static void check_problem(rnd *r, const oct_qdw_kernel *k, problem p)
     }
     const int32_t size = element_size(p.e.kind);
     const int64_t c_bytes = (p.m - 1) * p.ldc + p.c * size, r_bytes = (p.m - 1) * p.ldr + p.c;
-    uint8_t *got = guarded_place(&out, c_bytes, (size_t)size, p.at_end), *want = guarded_place(&expected, c_bytes, (size_t)size, p.at_end);
+    uint8_t *got = guarded_place(&out, c_bytes, (size_t)size, p.at_end),
+            *want = guarded_place(&expected, c_bytes, (size_t)size, p.at_end);
     uint8_t *residual = guarded_place(&res, r_bytes, 1, p.at_end);
     fill_codes(r, residual, r_bytes, 0, 255);
     memset(got, 0xA5, (size_t)c_bytes);
@@ -84,11 +93,12 @@ static void check_problem(rnd *r, const oct_qdw_kernel *k, problem p)
         const oct_qdw_kernel *now = pass ? k : ref;
         void *packed = guarded_place(&weights, now->packed_bytes(p.c, p.kh, p.kw), 64, p.at_end);
         now->pack(p.c, p.kh, p.kw, w, bias, scale, fbias, packed);
-        now->fn(&(oct_qdw_args){rows, p.px, p.kx_step, p.kh, p.kw, p.c, packed, p.m, pass ? got : want, p.ldc, has_res ? residual : NULL, p.ldr, &p.e});
+        now->fn(&(oct_qdw_args){rows, p.px, p.kx_step, p.kh, p.kw, p.c, packed, p.m, pass ? got : want, p.ldc,
+                                has_res ? residual : NULL, p.ldr, &p.e});
     }
     char what[200];
-    snprintf(what, sizeof what, "kind %d %dx%d c %d m %lld px %td kx %td ldc %td at_end %d", p.e.kind, p.kh, p.kw, p.c, (long long)p.m, p.px,
-             p.kx_step, p.ldc, p.at_end);
+    snprintf(what, sizeof what, "kind %d %dx%d c %d m %lld px %td kx %td ldc %td at_end %d", p.e.kind, p.kh, p.kw, p.c,
+             (long long)p.m, p.px, p.kx_step, p.ldc, p.at_end);
     check_bytes(k->name, what, want, got, c_bytes);
     if (p.e.kind == OCT_EPI_U8)
         check_definition(k->name, &p, rows, w, bias, scale, got);
@@ -156,14 +166,16 @@ static void qdw__every_kernel_size__equals_the_reference(void **state)
 }
 
 /* --- float ----------------------------------------------------------------------------------------------------------------- */
-static void run_fdw(const oct_fdw_kernel *k, const problem *p, const float *const *rows, const void *w, const float *residual, float *c, int64_t piece)
+static void run_fdw(const oct_fdw_kernel *k, const problem *p, const float *const *rows, const void *w, const float *residual,
+                    float *c, int64_t piece)
 {
     for (int64_t i = 0; i < p->m; i += piece) {
         const float *shifted[MAX_SIDE];
         for (int32_t y = 0; y < p->kh; y++)
             shifted[y] = (const float *)((const char *)rows[y] + i * p->px);
-        k->fn(&(oct_fdw_args){shifted, p->px, p->kx_step, p->kh, p->kw, p->c, w, p->m - i < piece ? p->m - i : piece, (float *)((char *)c + i * p->ldc),
-                              p->ldc, residual ? (const float *)((const char *)residual + i * p->ldr) : NULL, p->ldr, p->e.flo, p->e.fhi});
+        k->fn(&(oct_fdw_args){shifted, p->px, p->kx_step, p->kh, p->kw, p->c, w, p->m - i < piece ? p->m - i : piece,
+                              (float *)((char *)c + i * p->ldc), p->ldc,
+                              residual ? (const float *)((const char *)residual + i * p->ldr) : NULL, p->ldr, p->e.flo, p->e.fhi});
     }
 }
 

@@ -51,7 +51,10 @@ static data make_data(rnd *r, const problem *p)
     fill_floats(r, d.bias, p->oc, -1, 1);
     return d;
 }
-static void free_data(data *d) { free(d->w), free(d->bias); }
+static void free_data(data *d)
+{
+    free(d->w), free(d->bias);
+}
 
 /* m in pieces of `piece` pixels. */
 static void run(const oct_fconv_kernel *k, const problem *p, const data *d, float *c, int64_t piece)
@@ -64,7 +67,8 @@ static void run(const oct_fconv_kernel *k, const problem *p, const data *d, floa
             const float *residual = (const float *)((const char *)d->residual + i * p->ldr) + first;
             k->fn(&(oct_fconv_args){(const float *)((const char *)d->a + i * p->px), p->px, d->taps, p->tap_count, p->kc, packed,
                                     p->m - i < piece ? p->m - i : piece, p->oc - first < k->nr ? p->oc - first : k->nr,
-                                    (float *)((char *)c + i * p->ldc) + first, p->ldc, p->residual ? residual : NULL, p->ldr, p->lo, p->hi});
+                                    (float *)((char *)c + i * p->ldc) + first, p->ldc, p->residual ? residual : NULL, p->ldr, p->lo,
+                                    p->hi});
         }
     }
 }

@@ -12,11 +12,15 @@ typedef struct problem {
     bool at_end, wide_scales;
 } problem;
 
-static int32_t element_size(oct_epilogue_kind kind) { return kind == OCT_EPI_F32 || kind == OCT_EPI_S32 ? 4 : 1; }
+static int32_t element_size(oct_epilogue_kind kind)
+{
+    return kind == OCT_EPI_F32 || kind == OCT_EPI_S32 ? 4 : 1;
+}
 
 static problem some_problem(rnd *r, int32_t mr, int32_t nr, oct_epilogue_kind kind)
 {
-    problem p = {.tap_count = rnd_int(r, 0, 2) ? rnd_int(r, 1, 3) : rnd_int(r, 4, 9), .kc = rnd_int(r, 1, 40), .oc = rnd_int(r, 1, nr)};
+    problem p = {
+        .tap_count = rnd_int(r, 0, 2) ? rnd_int(r, 1, 3) : rnd_int(r, 4, 9), .kc = rnd_int(r, 1, 40), .oc = rnd_int(r, 1, nr)};
     p.m = rnd_int(r, 1, 2 * mr + 1);
     p.e = some_epilogue(r, kind);
     p.px = rnd_int(r, 1, 50);
@@ -36,15 +40,20 @@ static double plain_value(const oct_qepilogue *e, int32_t acc, float scale, floa
 {
     const float t = (float)acc, v = t * scale, back = (float)(res_code - e->res_zp) * e->res_scale;
     switch (e->kind) {
-    case OCT_EPI_U8: return clamp_round(v, e->zp, e->lo, e->hi);
-    case OCT_EPI_U8_RES: return clamp_round(v + back, e->zp, e->lo, e->hi);
+    case OCT_EPI_U8:
+        return clamp_round(v, e->zp, e->lo, e->hi);
+    case OCT_EPI_U8_RES:
+        return clamp_round(v + back, e->zp, e->lo, e->hi);
     case OCT_EPI_U8_RES_INNER: {
         const float q = clamp_round(v, e->inner_zp, e->inner_lo, e->inner_hi), x = (q - (float)e->inner_zp) * e->inner_scale;
         return clamp_round(x + back, e->zp, e->lo, e->hi);
     }
-    case OCT_EPI_U8_FBIAS: return clamp_round(v + fbias, e->zp, e->lo, e->hi);
-    case OCT_EPI_F32: return fminf(fmaxf(v + fbias, e->flo), e->fhi);
-    default: return acc;
+    case OCT_EPI_U8_FBIAS:
+        return clamp_round(v + fbias, e->zp, e->lo, e->hi);
+    case OCT_EPI_F32:
+        return fminf(fmaxf(v + fbias, e->flo), e->fhi);
+    default:
+        return acc;
     }
 }
 
@@ -68,11 +77,13 @@ static void check_problem(rnd *r, const oct_qconv_kernel *k, problem p, bool pla
     float *scale = malloc(sizeof *scale * (size_t)p.oc), *fbias = malloc(sizeof *fbias * (size_t)p.oc);
     for (int32_t j = 0; j < p.oc; j++) {
         bias[j] = rnd_int(r, 0, 7) ? rnd_int(r, -20000, 20000) : (rnd_int(r, 0, 1) ? 2000000000 : -2000000000);
-        scale[j] = p.wide_scales ? some_scale(r, (double)k_total * 3000) : rnd_float(r, 0.2f, 1.0f) * 100.0f / (float)(k_total * 3000);
+        scale[j] =
+            p.wide_scales ? some_scale(r, (double)k_total * 3000) : rnd_float(r, 0.2f, 1.0f) * 100.0f / (float)(k_total * 3000);
         fbias[j] = rnd_float(r, -300, 300);
     }
     const int64_t row = p.ldc, c_bytes = (p.m - 1) * row + p.oc * size, r_bytes = (p.m - 1) * p.ldr + p.oc;
-    uint8_t *c = guarded_place(&out, c_bytes, (size_t)size, p.at_end), *c_ref = guarded_place(&expected, c_bytes, (size_t)size, p.at_end);
+    uint8_t *c = guarded_place(&out, c_bytes, (size_t)size, p.at_end),
+            *c_ref = guarded_place(&expected, c_bytes, (size_t)size, p.at_end);
     uint8_t *residual = guarded_place(&res, r_bytes, 1, p.at_end);
     fill_codes(r, residual, r_bytes, 0, 255);
     memset(c, 0xA5, (size_t)c_bytes);
@@ -94,8 +105,8 @@ static void check_problem(rnd *r, const oct_qconv_kernel *k, problem p, bool pla
         }
     }
     char what[200];
-    snprintf(what, sizeof what, "kind %d taps %d kc %d m %lld oc %d px %td ldc %td at_end %d panels %d", p.e.kind, p.tap_count, p.kc,
-             (long long)p.m, p.oc, p.px, p.ldc, p.at_end, panel_count);
+    snprintf(what, sizeof what, "kind %d taps %d kc %d m %lld oc %d px %td ldc %td at_end %d panels %d", p.e.kind, p.tap_count,
+             p.kc, (long long)p.m, p.oc, p.px, p.ldc, p.at_end, panel_count);
     check_bytes(k->name, what, c_ref, c, c_bytes);
     for (int64_t i = 0; plain && i < p.m; i++)
         for (int32_t j = 0; j < p.oc; j++) {
@@ -111,7 +122,8 @@ static void check_problem(rnd *r, const oct_qconv_kernel *k, problem p, bool pla
             if (p.e.kind == OCT_EPI_S32)
                 got = *(const int32_t *)(const void *)at;
             if (want != got)
-                fail_msg("%s: pixel %lld column %d is %.9g, the definition says %.9g (%s)", k->name, (long long)i, j, got, want, what);
+                fail_msg("%s: pixel %lld column %d is %.9g, the definition says %.9g (%s)", k->name, (long long)i, j, got, want,
+                         what);
         }
     free(w), free(bias), free(scale), free(fbias);
 }

@@ -1,21 +1,21 @@
 /* The registry's promises: rows in order of level with the portable reference first, lookups, choice by shape, packed sizes. */
 #include "kernels/check.h"
 
-#define CHECK_FAMILY(F)                                                                        \
-    do {                                                                                       \
-        assert_non_null(oct_##F##_get(0));                                                     \
-        assert_int_equal(oct_##F##_get(0)->isa, OCT_ISA_PORTABLE);                             \
-        assert_true(strstr(oct_##F##_get(0)->name, "_ref") != NULL);                           \
-        assert_null(oct_##F##_get(-1));                                                        \
-        for (int i = 0; oct_##F##_get(i); i++) {                                               \
-            const oct_##F##_kernel *k = oct_##F##_get(i);                                      \
-            assert_ptr_equal(oct_##F##_find(k->name), k);                                      \
-            assert_non_null(k->fn);                                                            \
-            assert_true(i == 0 || k->isa >= oct_##F##_get(i - 1)->isa);                        \
-        }                                                                                      \
-        assert_null(oct_##F##_find("no such kernel"));                                         \
-        for (int isa = 0; isa < OCT_ISA_COUNT; isa++)                                          \
-            assert_true(oct_##F##_best((oct_isa)isa)->isa <= (oct_isa)isa);                    \
+#define CHECK_FAMILY(F)                                                                                                            \
+    do {                                                                                                                           \
+        assert_non_null(oct_##F##_get(0));                                                                                         \
+        assert_int_equal(oct_##F##_get(0)->isa, OCT_ISA_PORTABLE);                                                                 \
+        assert_true(strstr(oct_##F##_get(0)->name, "_ref") != NULL);                                                               \
+        assert_null(oct_##F##_get(-1));                                                                                            \
+        for (int i = 0; oct_##F##_get(i); i++) {                                                                                   \
+            const oct_##F##_kernel *k = oct_##F##_get(i);                                                                          \
+            assert_ptr_equal(oct_##F##_find(k->name), k);                                                                          \
+            assert_non_null(k->fn);                                                                                                \
+            assert_true(i == 0 || k->isa >= oct_##F##_get(i - 1)->isa);                                                            \
+        }                                                                                                                          \
+        assert_null(oct_##F##_find("no such kernel"));                                                                             \
+        for (int isa = 0; isa < OCT_ISA_COUNT; isa++)                                                                              \
+            assert_true(oct_##F##_best((oct_isa)isa)->isa <= (oct_isa)isa);                                                        \
     } while (0)
 
 static void registry__every_family__has_ordered_rows_and_lookups(void **state)
@@ -78,10 +78,10 @@ static void qconv_pack__known_weights__lie_where_the_format_says(void **state)
     memset(p, 0xA5, 448);
     oct_qconv_pack(16, 0, 17, 2, 5, w, bias, scale, NULL, p);
     assert_int_equal(((int32_t *)p)[3], 1003);
-    assert_int_equal((int8_t)p[64 + 3 * 4 + 2], w[3 * 10 + 2]);           /* tap 0, k 2 */
-    assert_int_equal((int8_t)p[64 + 64 + 3 * 4], w[3 * 10 + 4]);          /* tap 0, k 4 */
-    assert_int_equal((int8_t)p[64 + 64 + 3 * 4 + 1], 0);                  /* padding of the run */
-    assert_int_equal((int8_t)p[64 + 128 + 3 * 4], w[3 * 10 + 5]);         /* tap 1, k 0 */
+    assert_int_equal((int8_t)p[64 + 3 * 4 + 2], w[3 * 10 + 2]);   /* tap 0, k 2 */
+    assert_int_equal((int8_t)p[64 + 64 + 3 * 4], w[3 * 10 + 4]);  /* tap 0, k 4 */
+    assert_int_equal((int8_t)p[64 + 64 + 3 * 4 + 1], 0);          /* padding of the run */
+    assert_int_equal((int8_t)p[64 + 128 + 3 * 4], w[3 * 10 + 5]); /* tap 1, k 0 */
     assert_true(((float *)(p + 64 + 256))[3] == 3.0f && ((float *)(p + 64 + 256))[19] == 0.0f);
     oct_qconv_pack(16, 1, 17, 2, 5, w, bias, scale, NULL, p);
     assert_int_equal(((int32_t *)p)[0], 1016);

@@ -12,15 +12,16 @@ static int64_t length_of(int i)
 }
 
 /* Calls body for all runnable rows k of family F and all lengths n; r is the generator, at_end the side of the guard page. */
-#define FOR_ALL(F, k, n)                                                          \
-    rnd r = rnd_start(__func__);                                                  \
-    for (int row = 0; oct_##F##_get(row); row++)                                  \
-        for (int length = 1; runnable(oct_##F##_get(row)->isa) && length <= LENGTHS; length++) \
-            for (int at_end = 0; at_end < 2; at_end++)                            \
-                for (const oct_##F##_kernel *k = oct_##F##_get(row); k; k = NULL) \
+#define FOR_ALL(F, k, n)                                                                                                           \
+    rnd r = rnd_start(__func__);                                                                                                   \
+    for (int row = 0; oct_##F##_get(row); row++)                                                                                   \
+        for (int length = 1; runnable(oct_##F##_get(row)->isa) && length <= LENGTHS; length++)                                     \
+            for (int at_end = 0; at_end < 2; at_end++)                                                                             \
+                for (const oct_##F##_kernel *k = oct_##F##_get(row); k; k = NULL)                                                  \
                     for (int64_t n = length_of(length); n; n = 0)
 
-static const float odd_values[] = {0.0f, -0.0f, INFINITY, -INFINITY, NAN, 1e-45f, -1e-45f, 3e38f, -3e38f, 0.5f, 1.5f, 2.5f, -0.5f, -1.5f};
+static const float odd_values[] = {0.0f,  -0.0f,  INFINITY, -INFINITY, NAN,  1e-45f, -1e-45f,
+                                   3e38f, -3e38f, 0.5f,     1.5f,      2.5f, -0.5f,  -1.5f};
 
 static void quantize__all_lengths__equal_the_formula(void **state)
 {
@@ -29,7 +30,8 @@ static void quantize__all_lengths__equal_the_formula(void **state)
         float *x = guarded_place(&in, n * 4, 4, at_end);
         uint8_t *y = guarded_place(&out, n, 1, at_end);
         const float s = rnd_int(&r, 0, 3) ? rnd_float(&r, 1e-3f, 0.1f) : rnd_int(&r, 0, 1) ? 0.5f : 1e-40f;
-        const int32_t z = some_code(&r), lo = rnd_int(&r, 0, 1) ? 0 : rnd_int(&r, 0, z), hi = rnd_int(&r, 0, 1) ? 255 : rnd_int(&r, z, 255);
+        const int32_t z = some_code(&r), lo = rnd_int(&r, 0, 1) ? 0 : rnd_int(&r, 0, z),
+                      hi = rnd_int(&r, 0, 1) ? 255 : rnd_int(&r, z, 255);
         int64_t nan = 0;
         for (int64_t i = 0; i < n; i++) {
             x[i] = rnd_int(&r, 0, 9) ? rnd_float(&r, -300, 300) * s : odd_values[rnd_int(&r, 0, 13)];
@@ -66,7 +68,8 @@ static void table__all_lengths__look_up_every_code_in_place_too(void **state)
 {
     FOR_ALL(table, k, n)
     {
-        uint8_t *x = guarded_place(&in, n, 1, at_end), *y = guarded_place(&out, n, 1, at_end), *in_place = guarded_place(&expected, n, 1, at_end);
+        uint8_t *x = guarded_place(&in, n, 1, at_end), *y = guarded_place(&out, n, 1, at_end),
+                *in_place = guarded_place(&expected, n, 1, at_end);
         uint8_t *table = guarded_place(&in2, 256, 1, at_end);
         fill_codes(&r, x, n, 0, 255);
         fill_codes(&r, table, 256, 0, 255);
@@ -75,7 +78,8 @@ static void table__all_lengths__look_up_every_code_in_place_too(void **state)
         k->fn(in_place, in_place, n, table);
         for (int64_t i = 0; i < n; i++)
             if (y[i] != table[x[i]])
-                fail_msg("%s: element %lld of %lld, code %d is %d, not %d", k->name, (long long)i, (long long)n, x[i], y[i], table[x[i]]);
+                fail_msg("%s: element %lld of %lld, code %d is %d, not %d", k->name, (long long)i, (long long)n, x[i], y[i],
+                         table[x[i]]);
         check_bytes(k->name, "in place", y, in_place, n);
     }
 }
@@ -99,7 +103,8 @@ static oct_qbinary some_binary(rnd *r)
 static void check_binary(rnd *r, const char *name, oct_qbinary_span_fn *fn, bool multiply, int64_t n, bool at_end)
 {
     const int step = rnd_int(r, 0, 1);
-    uint8_t *a = guarded_place(&in, n, 1, at_end), *b = guarded_place(&in2, step ? n : 1, 1, at_end), *y = guarded_place(&out, n, 1, at_end);
+    uint8_t *a = guarded_place(&in, n, 1, at_end), *b = guarded_place(&in2, step ? n : 1, 1, at_end),
+            *y = guarded_place(&out, n, 1, at_end);
     oct_qbinary p = some_binary(r);
     fill_codes(r, a, n, 0, 255);
     fill_codes(r, b, step ? n : 1, 0, 255);
@@ -130,7 +135,10 @@ static void qmul__all_lengths__equal_the_formula(void **state)
 }
 
 enum { MAX_TAPS = 600 };
-static int32_t some_tap_count(rnd *r) { return rnd_int(r, 0, 7) ? rnd_int(r, 1, 9) : rnd_int(r, 200, MAX_TAPS); }
+static int32_t some_tap_count(rnd *r)
+{
+    return rnd_int(r, 0, 7) ? rnd_int(r, 1, 9) : rnd_int(r, 200, MAX_TAPS);
+}
 
 static void maxpool_u8__all_lengths__equal_the_reference(void **state)
 {
