@@ -160,16 +160,16 @@ static inline void exec_run_once(exec_case *e, oct_exec_fn *fn, const void *para
     exec_check_guard(e);
 }
 
-/* Portable and one thread first; then every other level and 2 to 4 threads, which must give the same bytes (levels: unless
- * free_levels, for the float matmul). */
+/* The best level with 4 to 1 threads, then every other level: all must give the same bytes (levels: unless free_levels, for the
+ * float matmul). */
 static inline void exec_run(exec_case *e, oct_exec_fn *fn, const void *params, bool free_levels)
 {
     const size_t bytes = e->block_bytes[e->inputs];
     void *first = malloc(bytes);
     for (int isa = (int)oct_cpu_detect(); isa >= 0; isa--)
-        for (int threads = 4; threads >= 1; threads--) {
+        for (int threads = isa == (int)oct_cpu_detect() ? 4 : 2, start = threads; threads >= 1; threads--) {
             exec_run_once(e, fn, params, (oct_isa)isa, threads);
-            if (threads == 4 && (isa == (int)oct_cpu_detect() || free_levels))
+            if (threads == start && (isa == (int)oct_cpu_detect() || free_levels))
                 memcpy(first, e->block[e->inputs], bytes);
             else if (memcmp(first, e->block[e->inputs], bytes) != 0)
                 fail_msg("level %d with %d threads gives other bytes", isa, threads);
