@@ -4,10 +4,7 @@
  * anything uses it. What a step's parameters may say stands in check_step.c. */
 #include "plan/check.h"
 
-#include <math.h>
 #include <string.h>
-#include "base/hash.h"
-#include "kernels/kernel.h"
 
 enum { MAX_BYTES_LOG2 = 46 };
 
@@ -174,8 +171,14 @@ static oct_status check_step_frame(const oct_plan *p, int32_t i)
     if (s->scratch_bytes)
         OCT_CHECK(s->scratch >= 0 && s->scratch % OCT_ALIGN == 0 && s->scratch <= p->header->arena_bytes &&
                       s->scratch_bytes <= p->header->arena_bytes - s->scratch, "its scratch is out of range");
-    for (uint32_t k = 0; k < s->out_count; k++)
-        OCT_CHECK(p->tensors[p->index[s->out_first + k]].place == OCT_PLACE_ARENA, "it writes where nothing may be written");
+    for (uint32_t k = 0; k < s->out_count; k++) {
+        const oct_plan_tensor *t = &p->tensors[p->index[s->out_first + k]];
+        int64_t count;
+        OCT_CHECK(t->place == OCT_PLACE_ARENA, "it writes where nothing may be written");
+        /* Views may repeat elements, outputs not: work is bounded by memory. */
+        OCT_CHECK(oct_size_count(t->dims, t->rank, &count) == OCT_OK && count <= p->tensors[t->root].bytes / (int64_t)oct_dtype_size((oct_dtype)t->dtype),
+                  "it writes an element twice");
+    }
     return OCT_OK;
 }
 
