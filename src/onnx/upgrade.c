@@ -340,7 +340,8 @@ oct_status oct_onnx_upgrade(oct_graph *g, oct_node *n, const char *op_type, int6
     def = oct_op_get(n->op);
     if (!splits)
         OCT_TRY(trim(g, n, def, op_type));
-    if (n->input_count < def->min_in || (def->max_in >= 0 && n->input_count > def->max_in))
+    int max_in = n->op == OCT_OP_MATMUL ? 2 : def->max_in; /* its bias exists only in graphs that the optimizer made */
+    if (n->input_count < def->min_in || (max_in >= 0 && n->input_count > max_in))
         return oct_fail(OCT_ERR_CONTENT, "node '%s': operator %s (opset %lld) has %d inputs", n->name, op_type, (long long)opset, (int)n->input_count);
     if (n->output_count < def->min_out)
         return oct_fail(OCT_ERR_CONTENT, "node '%s': operator %s has %d outputs", n->name, op_type, (int)n->output_count);

@@ -50,6 +50,16 @@ oct_status oct_op_infer_matmul(oct_graph *g, oct_node *n)
         y.dim[y.rank++] = a->shape.dim[ra - 2];
     if (rb > 1)
         y.dim[y.rank++] = b->shape.dim[rb - 1];
+    const oct_value *c = oct_node_in(n, 2);
+    if (c && c->shape.rank >= 0) {
+        oct_shape joint;
+        OCT_TRY(oct_infer_broadcast(g, n, &y, &c->shape, &joint));
+        bool larger = joint.rank != y.rank;
+        for (int i = 0; i < y.rank && !larger; i++)
+            larger = y.dim[i] >= 0 && joint.dim[i] > y.dim[i];
+        if (larger)
+            return oct_op_bad(n, "the bias %s is larger than the product", oct_shape_text(g, &c->shape, bt));
+    }
     return oct_infer_out(g, n, 0, a->dtype, &y);
 }
 
@@ -80,7 +90,9 @@ static oct_status lower_by_constant(oct_lower *l, oct_node *n, int32_t tx, int64
     const int64_t oc = b->shape.dim[tb ? 0 : 1], k = b->shape.dim[tb ? 1 : 0];
     oct_product pr = {.bias = oct_node_in(n, 2), .bias_factor = beta, .res = -1};
     int32_t ty, tr;
-    if (rows > INT32_MAX || oc > INT32_MAX || k > INT32_MAX || k < 1)
+    if (rows < 1)
+        return oct_lower_out(l, y, OCT_LAYOUT_PLAIN, &ty); /* nothing to compute */
+    if (rows > 1 << 30 || oc > 1 << 30 || k > 1 << 30 || k < 1)
         return oct_op_unsupported(n, "a product of %lld rows, %lld columns and depth %lld", (long long)rows, (long long)oc, (long long)k);
     pr.p = (oct_p_conv){.n = 1, .h = 1, .w = (int32_t)rows, .c = (int32_t)k, .oh = 1, .ow = (int32_t)rows, .oc = (int32_t)oc, .groups = 1, .kh = 1,
                         .kw = 1, .sh = 1, .sw = 1, .dh = 1, .dw = 1, .up_h = 1, .up_w = 1};
