@@ -130,9 +130,14 @@ oct_status oct_op_infer_conv_transpose(oct_graph *g, oct_node *n)
 static int64_t h_of(const oct_shape *s) { return s->rank == 4 ? s->dim[2] : 1; }
 static int64_t w_of(const oct_shape *s) { return s->dim[s->rank - 1]; }
 
-static void fill_geometry(const oct_shape *x, const oct_shape *y, const conv_shape *c, oct_p_conv *p)
+enum { MAX_DIM = 1 << 30 };
+
+static oct_status fill_geometry(const oct_node *n, const oct_shape *x, const oct_shape *y, const conv_shape *c, oct_p_conv *p)
 {
     const int last = c->w.n - 1;
+    for (int i = 0; i < x->rank; i++)
+        if (x->dim[i] > MAX_DIM || y->dim[i] > MAX_DIM)
+            return oct_op_unsupported(n, "a dimension above 2^30");
     *p = (oct_p_conv){.n = (int32_t)x->dim[0], .h = (int32_t)h_of(x), .w = (int32_t)w_of(x), .c = (int32_t)x->dim[1], .oh = (int32_t)h_of(y),
                       .ow = (int32_t)w_of(y), .oc = (int32_t)c->oc, .groups = (int32_t)c->groups, .kh = 1, .sh = 1, .dh = 1, .up_h = 1, .up_w = 1};
     p->kw = (int32_t)c->w.kernel[last];
@@ -147,21 +152,25 @@ static void fill_geometry(const oct_shape *x, const oct_shape *y, const conv_sha
         p->pt = (int32_t)c->w.begin[0];
         p->pb = (int32_t)c->w.end[0];
     }
+    return OCT_OK;
 }
 
-/* Pads of the equivalent convolution over the dilated input; a crop (negative pad) has no tactic. */
+/* Pads of the equivalent convolution over the dilated input; negative ones crop. */
 static oct_status turn_around(const oct_node *n, const conv_shape *c, oct_p_conv *p)
 {
-    const int last = c->w.n - 1, reach_w = (p->kw - 1) * p->dw, reach_h = (p->kh - 1) * p->dh;
+    const int last = c->w.n - 1;
+    const int64_t reach_w = (int64_t)(p->kw - 1) * p->dw, reach_h = (int64_t)(p->kh - 1) * p->dh;
+    const int64_t pads[4] = {reach_w - p->pl, reach_w - p->pr + c->out_pad[last], reach_h - p->pt, reach_h - p->pb + (c->w.n == 2 ? c->out_pad[0] : 0)};
+    for (int i = 0; i < 4; i++)
+        if (pads[i] < -MAX_DIM || pads[i] > MAX_DIM)
+            return oct_op_unsupported(n, "pads above 2^30");
     p->up_w = p->sw;
     p->up_h = p->sh;
     p->sw = p->sh = 1;
-    p->pl = reach_w - p->pl;
-    p->pr = reach_w - p->pr + (int32_t)c->out_pad[last];
-    p->pt = reach_h - p->pt;
-    p->pb = reach_h - p->pb + (c->w.n == 2 ? (int32_t)c->out_pad[0] : 0);
-    if (p->pl < 0 || p->pr < 0 || p->pt < 0 || p->pb < 0)
-        return oct_op_unsupported(n, "pads larger than the kernel");
+    p->pl = (int32_t)pads[0];
+    p->pr = (int32_t)pads[1];
+    p->pt = (int32_t)pads[2];
+    p->pb = (int32_t)pads[3];
     return OCT_OK;
 }
 
@@ -203,7 +212,7 @@ static oct_status order_weights(oct_lower *l, const oct_value *w, const weight_w
 static void flatten_pixels(oct_p_conv *p)
 {
     if (p->kh != 1 || p->kw != 1 || p->sh != 1 || p->sw != 1 || p->groups != 1 || p->pt || p->pl || p->pb || p->pr || p->up_h > 1 || p->up_w > 1 ||
-        (int64_t)p->n * p->h * p->w > INT32_MAX)
+        (int64_t)p->n * p->h * p->w > MAX_DIM)
         return;
     p->w = p->ow = p->n * p->h * p->w;
     p->n = p->h = p->oh = 1;
@@ -217,7 +226,9 @@ static oct_status lower_conv(oct_lower *l, oct_node *n, const conv_shape *c)
     int32_t tx, ty, tr;
     if (!w->data || (!n->int8 && (w->dtype != OCT_F32 || x->dtype != OCT_F32)))
         return oct_op_unsupported(n, w->data ? "type %s" : "weights that are computed at run time (%s)", oct_dtype_name(w->dtype));
-    fill_geometry(&x->shape, &y->shape, c, &pr.p);
+    OCT_TRY(fill_geometry(n, &x->shape, &y->shape, c, &pr.p));
+    if (pr.p.n < 1 || pr.p.oh < 1 || pr.p.ow < 1)
+        return oct_lower_out(l, y, OCT_LAYOUT_NHWC, &ty); /* nothing to compute */
     if (transposed)
         OCT_TRY(turn_around(n, c, &pr.p));
     const weight_walk walk = {transposed, c->icg, c->oc / c->groups, (int64_t)pr.p.kh * pr.p.kw};
@@ -244,9 +255,6 @@ oct_status oct_op_lower_conv(oct_lower *l, oct_node *n)
     OCT_TRY(read_shape(l->g, n, &c));
     if (c.w.n > 2)
         return oct_op_unsupported(n, "%d spatial axes", c.w.n);
-    for (int i = 0; i < c.w.n; i++)
-        if (c.w.begin[i] < 0 || c.w.end[i] < 0)
-            return oct_op_unsupported(n, "negative pads");
     return lower_conv(l, n, &c);
 }
 

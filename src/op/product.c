@@ -69,9 +69,9 @@ static bool is_depthwise(const oct_p_conv *p) { return p->groups > 1 && p->group
 /* Taps for `parts` sets of weights; merged where one kernel row lies contiguous in memory. */
 static void set_taps(oct_p_conv *p, int32_t parts)
 {
-    if (is_depthwise(p) && parts == 1) {
+    if (is_depthwise(p)) {
         p->merged = 0;
-        p->tap_count = p->kh;
+        p->tap_count = p->kh * parts;
         p->kc = p->kw;
         return;
     }
@@ -79,8 +79,6 @@ static void set_taps(oct_p_conv *p, int32_t parts)
     p->tap_count = (p->merged ? p->kh : p->kh * p->kw) * parts;
     p->kc = (p->merged ? p->kw : 1) * (p->c / p->groups);
 }
-
-static int64_t macs_of(const oct_p_conv *p) { return (int64_t)p->n * p->oh * p->ow * p->oc * p->kh * p->kw * (p->c / p->groups); }
 
 /* Tap offsets for the distance between pixels that the kernel will see: the scratch copy's or the input's. */
 static oct_status store_taps(oct_lower *l, oct_step_kind kind, const oct_product *pr, const oct_conv_tiling *t, oct_p_conv *p)
@@ -109,7 +107,7 @@ static oct_status emit(oct_lower *l, oct_step_kind kind, oct_precision precision
     int32_t in[2] = {pr->x, pr->res};
     p->residual = pr->res >= 0 ? 1 : 0;
     OCT_TRY(oct_lower_step(l, kind, precision, tactic, pr->res >= 0 ? 2 : 1, in, 1, &y, p, sizeof *p, &step));
-    step->macs = macs_of(p);
+    step->macs = oct_node_macs(l->node);
     step->worker_bytes = oct_conv_worker_bytes(&t);
     return OCT_OK;
 }
@@ -153,6 +151,7 @@ typedef struct codes {
     int8_t *w;          /* oc rows of parts * w_count */
     int32_t *bias;      /* with -zp * sum(w) folded in */
     float *scale, *fbias;
+    bool *constant;     /* channels that are their bias, see is_constant() */
     int32_t parts;
     bool float_bias;    /* the bias stands in fbias */
 } codes;
@@ -172,7 +171,7 @@ static void split_codes(const oct_product *pr, codes *k)
 {
     for (int32_t c = 0; c < pr->p.oc; c++)
         for (int64_t i = 0; i < pr->w_count; i++) {
-            int32_t rest = pr->wi[c * pr->w_count + i];
+            int32_t rest = k->constant[c] ? 0 : pr->wi[c * pr->w_count + i];
             for (int32_t part = 0; part < k->parts; part++) {
                 int32_t w = rest < -128 ? -128 : rest > 127 ? 127 : rest;
                 k->w[((int64_t)c * k->parts + part) * pr->w_count + i] = (int8_t)w;
@@ -181,35 +180,79 @@ static void split_codes(const oct_product *pr, codes *k)
         }
 }
 
-/* Bias codes, scales and the proof that no sum leaves s32; *why says what does not fit. */
-static bool fill_epilogue(const oct_product *pr, codes *k, const char **why)
+/* What the epilogue's M and float bias are relative to: the scale of the codes that it rounds to first. */
+static double output_scale(const oct_lower *l, const oct_product *pr)
+{
+    if (pr->float_y)
+        return 1;
+    return l->node->fused.residual_inner ? (double)l->node->fused.inner_quant->scale[0] : (double)pr->qy.scale;
+}
+
+/* A channel whose bias is so large, beside what its weights can add, that fl(fl(acc*M) + bias) is bias for every input: dead channels of
+ * trained nets have such weights. Half the distance between floats below b is at least |b| * 2^-26. It runs as a sum of 2^20 without
+ * weights and M = bias * 2^-20, which gives the same v exactly, so the other channels keep their integer bias. */
+enum { CONSTANT_SUM = 1 << 20 };
+static bool is_constant(double most_acc, float scale, float fbias)
+{
+    return most_acc * fabs((double)scale) <= fabs((double)fbias) * 0x1p-27 && (fbias * 0x1p-20f) * (float)CONSTANT_SUM == fbias;
+}
+
+static void sum_weights(const oct_product *pr, int64_t c, int64_t *sum, int64_t *magnitude)
+{
+    int64_t s = 0, m = 0;
+    for (int64_t i = 0; i < pr->w_count; i++) {
+        int32_t w = pr->wi[c * pr->w_count + i];
+        s += w;
+        m += w < 0 ? -w : w;
+    }
+    *sum = s;
+    *magnitude = m;
+}
+
+/* Scales and biases of all channels, and which of them are constants. */
+static bool fill_scales(const oct_lower *l, const oct_product *pr, codes *k, const char **why)
 {
     const int32_t zx = pr->qx.zero, reach = zx > 255 - zx ? zx : 255 - zx;
-    const double sy = pr->float_y ? 1.0 : (double)pr->qy.scale;
+    const double sy = output_scale(l, pr);
     k->float_bias = false;
-    for (int32_t c = 0; c < pr->p.oc; c++)
-        if (!oct_quantize_bias(bias_at(pr, c), pr->qx.scale, pr->ws[c], &k->bias[c]))
-            k->float_bias = true;
     for (int32_t c = 0; c < pr->p.oc; c++) {
-        int64_t sum = 0, magnitude = 0;
-        for (int64_t i = 0; i < pr->w_count; i++) {
-            int32_t w = pr->wi[c * pr->w_count + i];
-            sum += w;
-            magnitude += w < 0 ? -w : w;
-        }
-        int64_t bias = k->float_bias ? 0 : k->bias[c];
-        if (reach * magnitude + (bias < 0 ? -bias : bias) > INT32_MAX) {
-            *why = "a sum could leave 32 bits";
-            return false;
-        }
-        /* Wraps like the kernels' own sums; the true result fits. */
-        k->bias[c] = (int32_t)(uint32_t)(uint64_t)(bias - zx * sum);
+        int64_t sum, magnitude;
+        sum_weights(pr, c, &sum, &magnitude);
         k->scale[c] = (float)((double)pr->qx.scale * (double)pr->ws[c] / sy);
-        k->fbias[c] = k->float_bias ? (float)((double)bias_at(pr, c) / sy) : 0;
+        k->fbias[c] = (float)((double)bias_at(pr, c) / sy);
         if (!isfinite(k->scale[c]) || !isfinite(k->fbias[c])) {
             *why = "scales do not fit 32-bit floats";
             return false;
         }
+        bool fits = oct_quantize_bias(bias_at(pr, c), pr->qx.scale, pr->ws[c], &k->bias[c]);
+        k->constant[c] = !fits && is_constant((double)(reach * magnitude), k->scale[c], k->fbias[c]);
+        k->float_bias = k->float_bias || (!fits && !k->constant[c]);
+    }
+    return true;
+}
+
+/* Folds the zero point and proves that no sum, nor any part of it, leaves s32; *why says what does not fit. */
+static bool fill_epilogue(const oct_lower *l, const oct_product *pr, codes *k, const char **why)
+{
+    if (!fill_scales(l, pr, k, why))
+        return false;
+    for (int32_t c = 0; c < pr->p.oc; c++) {
+        int64_t sum, magnitude;
+        sum_weights(pr, c, &sum, &magnitude);
+        k->constant[c] = k->constant[c] && !k->float_bias;
+        if (k->constant[c]) {
+            k->bias[c] = CONSTANT_SUM;
+            k->scale[c] = k->fbias[c] * 0x1p-20f;
+            k->fbias[c] = 0;
+            continue;
+        }
+        int64_t bias = (k->float_bias ? 0 : k->bias[c]) - pr->qx.zero * sum;
+        if (255 * magnitude + (bias < 0 ? -bias : bias) > INT32_MAX) {
+            *why = "a sum could leave 32 bits";
+            return false;
+        }
+        k->bias[c] = (int32_t)bias;
+        k->fbias[c] = k->float_bias ? k->fbias[c] : 0;
     }
     if (k->float_bias && pr->res >= 0) {
         *why = "the bias does not fit 32 bits and the residual leaves no room for a float bias";
@@ -254,13 +297,6 @@ static void fill_params(const oct_lower *l, const oct_product *pr, const codes *
     }
 }
 
-/* With an inner rounding, M maps to the inner codes. */
-static void inner_scales(const oct_lower *l, const oct_product *pr, codes *k)
-{
-    for (int32_t c = 0; c < pr->p.oc; c++)
-        k->scale[c] = (float)((double)pr->qx.scale * (double)pr->ws[c] / (double)l->node->fused.inner_quant->scale[0]);
-}
-
 static oct_status pack_int8(oct_lower *l, oct_product *pr, const codes *k)
 {
     oct_p_conv p = pr->p;
@@ -271,12 +307,12 @@ static oct_status pack_int8(oct_lower *l, oct_product *pr, const codes *k)
     p.zp_in = pr->qx.zero;
     p.float_out = pr->float_y;
     fill_params(l, pr, k, &p.epi);
-    if (is_depthwise(&p) && k->parts == 1) {
-        const oct_qdw_kernel *dw = oct_qdw_choose(l->isa, p.kh, p.kw);
-        p.panel_bytes = dw->packed_bytes(p.c, p.kh, p.kw);
+    if (is_depthwise(&p)) {
+        const oct_qdw_kernel *dw = oct_qdw_choose(l->isa, p.tap_count, p.kw);
+        p.panel_bytes = dw->packed_bytes(p.c, p.tap_count, p.kw);
         p.panels = 1;
         OCT_TRY(oct_draft_const_reserve(l->d, p.panel_bytes, &p.weights_at, &packed));
-        dw->pack(p.c, p.kh, p.kw, k->w, k->bias, k->scale, k->fbias, packed);
+        dw->pack(p.c, p.tap_count, p.kw, k->w, k->bias, k->scale, k->fbias, packed);
         return emit(l, OCT_STEP_DW_Q, OCT_PREC_INT8, dw->name, pr, &p, pr->y);
     }
     const oct_qconv_kernel *kernel = oct_qconv_choose(l->isa, oc, row);
@@ -343,11 +379,10 @@ static oct_status lower_int8(oct_lower *l, oct_product *pr)
     OCT_TRY(oct_product_alloc(l, pr->p.oc, sizeof(int32_t), (void **)&k.bias));
     OCT_TRY(oct_product_alloc(l, pr->p.oc, sizeof(float), (void **)&k.scale));
     OCT_TRY(oct_product_alloc(l, pr->p.oc, sizeof(float), (void **)&k.fbias));
-    if (!fill_epilogue(pr, &k, &why))
+    OCT_TRY(oct_product_alloc(l, pr->p.oc, sizeof(bool), (void **)&k.constant));
+    if (!fill_epilogue(l, pr, &k, &why))
         return lower_dequantized(l, pr, why);
     split_codes(pr, &k);
-    if (l->node->fused.residual_inner)
-        inner_scales(l, pr, &k);
     return pack_int8(l, pr, &k);
 }
 
