@@ -16,7 +16,7 @@ typedef struct oct_item {
 typedef struct oct_listing {
     char *names;
     int64_t name_bytes, name_capacity;
-    oct_item *items; /* sorted by label, then name */
+    oct_item *items; /* by label, then name; of a table in its order */
     int64_t count, capacity;
     int64_t *classes; /* offsets of class names; NULL when classes have numbers only */
     int64_t class_count, class_capacity;

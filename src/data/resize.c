@@ -1,4 +1,5 @@
-/* Antialiased bilinear resizing of 8-bit images, equal to Pillow's resize(BILINEAR) byte by byte.
+/* Antialiased bilinear resizing of 8-bit images, equal to Pillow's resize(BILINEAR) byte by byte (from Pillow 13 on within 1
+ * where height shrinks much more than width: there it takes the vertical pass first).
  *
  * A triangle filter whose width grows with the reduction, its weights normalised in double and rounded to 22-bit fixed
  * point; a horizontal pass into 8-bit rows, then a vertical one; a pass that changes nothing is left out. */
