@@ -1,5 +1,5 @@
 /* softmax, log-softmax and layer normalisation in f32.  Sums run over the fixed tree of 16 lanes in logical order, so the bits do
- * not depend on layout, batch, threads or ISA level (DESIGN 3.7). A dense row is worked on in place of the output; others in chunks. */
+ * not depend on layout, batch, threads or ISA level (DESIGN 3.7). A dense row is one call; others go through chunks with the same steps. */
 #include "rt/exec_loop.h"
 
 #include <math.h>
@@ -34,6 +34,10 @@ static void softmax_row(const softmax_job *job, const char *x, char *y)
     oct_nd_lanes acc;
     const int64_t n = job->n;
     const bool direct = job->y_step == sizeof(float);
+    if (direct && job->x_step == sizeof(float) && !job->log) {
+        job->ops->softmax((const float *)x, (float *)y, n);
+        return;
+    }
     lanes_zero(&acc);
     for (int64_t i = 0; i < n; i += OCT_ND_CHUNK) {
         const int64_t m = oct_min64(OCT_ND_CHUNK, n - i);
@@ -91,6 +95,7 @@ typedef struct norm_job {
     char *y;
     oct_nd_seq at_x, at_y;                       /* rows */
     oct_nd_seq row_x, row_y, row_scale, row_bias; /* within a row */
+    bool dense;                                  /* all four of them */
 } norm_job;
 
 static const float *row_chunk(const oct_nd_seq *s, const char *base, int64_t first, int64_t n, float *buffer)
@@ -107,6 +112,10 @@ static void norm_row(const norm_job *job, const char *x, char *y)
     const int64_t n = job->row_x.count;
     const bool direct = oct_nd_seq_dense(&job->row_y, sizeof(float));
     oct_nd_lanes acc;
+    if (job->dense) {
+        job->ops->layer_norm((const float *)x, (float *)y, n, job->eps, (const float *)job->scale, (const float *)job->bias);
+        return;
+    }
     lanes_zero(&acc);
     for (int64_t i = 0; i < n; i += OCT_ND_CHUNK) {
         const int64_t m = oct_min64(OCT_ND_CHUNK, n - i);
@@ -165,5 +174,8 @@ void oct_exec_layer_norm(oct_exec *x)
         parameter_seq(&job.row_bias, in, &x->in[2], p->axis);
     if (job.row_x.count == 0)
         return;
+    const size_t size = sizeof(float);
+    job.dense = oct_nd_seq_dense(&job.row_x, size) && oct_nd_seq_dense(&job.row_y, size) && oct_nd_seq_dense(&job.row_scale, size) &&
+                (!has_bias || oct_nd_seq_dense(&job.row_bias, size));
     oct_exec_ranges(x, job.at_x.count, oct_exec_per_unit(3 * job.row_x.count), norm_rows, &job);
 }

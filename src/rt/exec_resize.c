@@ -79,7 +79,7 @@ static void corners_add(corners *k, const resize_job *job, int32_t d, int64_t i)
     if (!is_identity(job, d))
         oct_nd_resize_linear(position(job, d, i), job->in->dims[d], &i0, &i1, &w1);
     const int64_t stride = job->in->strides[d];
-    if (is_identity(job, d) || k->count == 1 << MAX_LINEAR_AXES) {
+    if (is_identity(job, d) || k->count == (1 << MAX_LINEAR_AXES)) {
         for (int32_t c = 0; c < k->count; c++)
             k->at[c] += i0 * stride;
         return;
@@ -95,42 +95,75 @@ static void corners_add(corners *k, const resize_job *job, int32_t d, int64_t i)
     k->count *= 2;
 }
 
-/* y[i] = sum over the corners, in their order, of weight * x. */
-static void blend(const corners *k, const float *x, int64_t x_step, float *y, int64_t y_step, int64_t n)
+/* Output row -> offset of its first element, and the corners of all axes but the row's. */
+static int64_t outer_corners(const resize_job *job, int64_t row, corners *k)
 {
-    for (int64_t i = 0; i < n; i++) {
-        float v = x[k->at[0] + i * x_step] * k->weight[0];
-        for (int32_t c = 1; c < k->count; c++)
-            v += x[k->at[c] + i * x_step] * k->weight[c];
-        y[i * y_step] = v;
+    int64_t index[OCT_MAX_RANK], to = 0;
+    for (int32_t a = job->rank - 2; a >= 0; a--) {
+        const int32_t d = job->axis[a];
+        index[a] = row % job->out->dims[d];
+        row /= job->out->dims[d];
+        to += index[a] * job->out->strides[d];
     }
+    *k = (corners){1, {0}, {1.0f}};
+    for (int32_t a = 0; a < job->rank - 1; a++)
+        corners_add(k, job, job->axis[a], index[a]);
+    return to;
 }
 
-static void linear_rows(void *arg, int64_t first, int64_t last)
+/* The row is not resized (channels of NHWC): one blend of whole spans. */
+static void linear_spans(void *arg, int64_t first, int64_t last)
 {
     const resize_job *job = arg;
-    const int32_t row_axis = job->axis[job->rank - 1];
-    const int64_t n = job->out->dims[row_axis], y_step = job->out->strides[row_axis];
+    const int32_t d = job->axis[job->rank - 1];
+    const int64_t n = job->out->dims[d], y_step = job->out->strides[d], x_step = job->in->strides[d];
+    float chunk[OCT_ND_CHUNK];
     for (int64_t row = first; row < last; row++) {
-        corners outer = {1, {0}, {1.0f}};
-        int64_t index[OCT_MAX_RANK], rest = row, to = 0;
-        for (int32_t k = job->rank - 2; k >= 0; k--) {
-            const int32_t d = job->axis[k];
-            index[k] = rest % job->out->dims[d];
-            rest /= job->out->dims[d];
-            to += index[k] * job->out->strides[d];
-        }
-        for (int32_t k = 0; k < job->rank - 1; k++)
-            corners_add(&outer, job, job->axis[k], index[k]);
-        float *y = (float *)job->out->data + to;
-        if (is_identity(job, row_axis)) {
-            blend(&outer, job->in->data, job->in->strides[row_axis], y, y_step, n);
+        corners k;
+        const float *x[1 << MAX_LINEAR_AXES];
+        float *y = (float *)job->out->data + outer_corners(job, row, &k);
+        for (int32_t c = 0; c < k.count; c++)
+            x[c] = (const float *)job->in->data + k.at[c];
+        if (x_step == 1 && y_step == 1) {
+            job->ops->blend(k.count, x, k.weight, y, n);
             continue;
         }
         for (int64_t i = 0; i < n; i++) {
-            corners all = outer;
-            corners_add(&all, job, row_axis, i);
-            blend(&all, job->in->data, 0, y + i * y_step, 0, 1);
+            job->ops->blend(k.count, x, k.weight, chunk, 1);
+            y[i * y_step] = chunk[0];
+            for (int32_t c = 0; c < k.count; c++)
+                x[c] += x_step;
+        }
+    }
+}
+
+/* The row is resized: its index map is made once for all rows of the unit, a chunk at a time. */
+static void linear_rows(void *arg, int64_t first, int64_t last)
+{
+    const resize_job *job = arg;
+    const int32_t d = job->axis[job->rank - 1];
+    const int64_t n = job->out->dims[d], y_step = job->out->strides[d], x_step = job->in->strides[d];
+    int64_t i0[OCT_ND_CHUNK], i1[OCT_ND_CHUNK];
+    float w1[OCT_ND_CHUNK], acc[OCT_ND_CHUNK];
+    for (int64_t from = 0; from < n; from += OCT_ND_CHUNK) {
+        const int64_t m = oct_min64(OCT_ND_CHUNK, n - from);
+        for (int64_t i = 0; i < m; i++) {
+            oct_nd_resize_linear(position(job, d, from + i), job->in->dims[d], &i0[i], &i1[i], &w1[i]);
+            i0[i] *= x_step;
+            i1[i] *= x_step;
+        }
+        for (int64_t row = first; row < last; row++) {
+            corners k;
+            float *y = (float *)job->out->data + outer_corners(job, row, &k) + from * y_step;
+            for (int32_t c = 0; c < k.count; c++) {
+                const float *x = (const float *)job->in->data + k.at[c];
+                const float w = k.weight[c];
+                for (int64_t i = 0; i < m; i++) {
+                    const float start = c == 0 ? 0.0f : acc[i];
+                    acc[i] = (start + x[i0[i]] * (w * (1.0f - w1[i]))) + x[i1[i]] * (w * w1[i]);
+                }
+            }
+            oct_nd_scatter_row(sizeof(float), y, y_step * (int64_t)sizeof(float), m, acc);
         }
     }
 }
@@ -157,6 +190,7 @@ void oct_exec_resize(oct_exec *x)
     }
     for (int32_t k = 0; k + 1 < job.rank; k++)
         job.rows_count *= out->dims[job.axis[k]];
-    const int64_t per = oct_exec_per_unit(4 * out->dims[job.axis[job.rank - 1]]);
-    oct_exec_ranges(x, job.rows_count, per, job.p->mode == OCT_RESIZE_LINEAR ? linear_rows : nearest_rows, &job);
+    const int32_t row_axis = job.axis[job.rank - 1];
+    oct_exec_range_fn *fn = job.p->mode == OCT_RESIZE_NEAREST ? nearest_rows : is_identity(&job, row_axis) ? linear_spans : linear_rows;
+    oct_exec_ranges(x, job.rows_count, oct_exec_per_unit(4 * out->dims[row_axis]), fn, &job);
 }

@@ -188,11 +188,11 @@ void oct_nd_seq_init(oct_nd_seq *s, int32_t rank, const int64_t *dims, const int
 int64_t oct_nd_seq_at(const oct_nd_seq *s, int64_t i)
 {
     int64_t at = 0;
-    for (int32_t d = s->rank - 1; d >= 0; d--) {
+    for (int32_t d = s->rank - 1; d > 0; d--) {
         at += i % s->dims[d] * s->step[d];
         i /= s->dims[d];
     }
-    return at;
+    return s->rank > 0 ? at + i * s->step[0] : 0;
 }
 
 #define MOVE_ROW(T)                                                                            \

@@ -127,10 +127,16 @@ typedef struct oct_nd_ops {
     void (*lanes)(oct_reduce_fn fn, const float *x, int64_t n, oct_nd_lanes *acc);
     void (*lanes_square)(const float *x, int64_t n, float mean, oct_nd_lanes *acc); /* sum of (x - mean)^2 */
     void (*exp_lanes)(const float *x, float *y, int64_t n, float max, oct_nd_lanes *acc); /* y = exp(x - max), summed; y may be x */
+    /* A dense row at once: the same bits as max, exp_lanes, lanes_end and a product by 1/sum. y may be x. */
+    void (*softmax)(const float *x, float *y, int64_t n);
     /* y = ((x - mean) * inv) * scale + bias; bias NULL = none; y may be x. */
     void (*normalise)(const float *x, float *y, int64_t n, float mean, float inv, const float *scale, const float *bias);
+    /* A dense row at once: mean and variance by lanes, then normalise. y may be x; bias NULL = none. */
+    void (*layer_norm)(const float *x, float *y, int64_t n, float eps, const float *scale, const float *bias);
     /* acc[c] = acc[c] op x[c] */
     void (*fold)(oct_reduce_fn fn, const float *x, float *acc, int64_t n);
+    /* y[i] = sum over k < count, in order, of w[k] * x[k][i]; count 1 to 8. */
+    void (*blend)(int32_t count, const float *const *x, const float *w, float *y, int64_t n);
     void (*matmul)(const oct_nd_matmul *g);
 } oct_nd_ops;
 const oct_nd_ops *oct_nd_ops_get(oct_isa isa);

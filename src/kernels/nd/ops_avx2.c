@@ -1,11 +1,29 @@
 /* The generic inner loops for AVX2: the same source as the portable level, so the same bits; matmul with fused multiply-add. */
 #if defined(__x86_64__)
 #include <immintrin.h>
+#include <stdint.h>
+
+#define ND_W 8
+#define ND_MAX(v, s) ((vm)_mm256_max_ps((__m256)(v), (__m256)(s)))
+#define ND_MIN(v, s) ((vm)_mm256_min_ps((__m256)(v), (__m256)(s)))
+
+static const int32_t tail_masks[32] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+static inline __m256i tail_mask(int n, int half) { return _mm256_loadu_si256((const __m256i *)(tail_masks + 16 - n + 8 * half)); }
+
+static inline void nd_load_tail(float block[16], const float *x, int n)
+{
+    _mm256_storeu_ps(block, _mm256_maskload_ps(x, tail_mask(n, 0)));
+    _mm256_storeu_ps(block + 8, _mm256_maskload_ps(x + 8, tail_mask(n, 1)));
+}
+static inline void nd_store_tail(float *y, const float block[16], int n)
+{
+    _mm256_maskstore_ps(y, tail_mask(n, 0), _mm256_loadu_ps(block));
+    _mm256_maskstore_ps(y + 8, tail_mask(n, 1), _mm256_loadu_ps(block + 8));
+}
+
 #include "kernels/nd/ops_body.h"
 #include "kernels/nd/ops_tables.h"
 
-typedef float vm __attribute__((vector_size(32)));
-#define MM_W 8
 #define MM_ROWS 6
 #define MM_FMA(a, b, c) ((vm)_mm256_fmadd_ps((__m256)(a), (__m256)(b), (__m256)(c)))
 #include "kernels/nd/matmul_body.h"

@@ -1,11 +1,23 @@
 /* The generic inner loops for AVX-512: the same source as the portable level, so the same bits; matmul with fused multiply-add. */
 #if defined(__x86_64__)
 #include <immintrin.h>
+
+#define ND_W 16
+#define ND_MAX(v, s) ((vm)_mm512_max_ps((__m512)(v), (__m512)(s)))
+#define ND_MIN(v, s) ((vm)_mm512_min_ps((__m512)(v), (__m512)(s)))
+
+static inline void nd_load_tail(float block[16], const float *x, int n)
+{
+    _mm512_storeu_ps(block, _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), x));
+}
+static inline void nd_store_tail(float *y, const float block[16], int n)
+{
+    _mm512_mask_storeu_ps(y, (__mmask16)((1u << n) - 1), _mm512_loadu_ps(block));
+}
+
 #include "kernels/nd/ops_body.h"
 #include "kernels/nd/ops_tables.h"
 
-typedef float vm __attribute__((vector_size(64)));
-#define MM_W 16
 #define MM_ROWS 8
 #define MM_FMA(a, b, c) ((vm)_mm512_fmadd_ps((__m512)(a), (__m512)(b), (__m512)(c)))
 #include "kernels/nd/matmul_body.h"

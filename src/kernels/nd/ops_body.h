@@ -1,8 +1,13 @@
-/* The inner loops of oct_nd_ops, written once and compiled once per ISA level: ops.c, ops_avx2.c and ops_avx512vnni.c include this
- * file and name the table. The operations and their order are fixed by the source, so the levels agree in every bit (DESIGN 3.7).
+/* The inner loops of oct_nd_ops, written once and compiled once per ISA level: ops.c, ops_avx2.c and ops_avx512vnni.c define the
+ * words below, include this file and name the table. The operations and their order are fixed by the source, so the levels agree
+ * in every bit (DESIGN 3.7).
  *
- * Elementwise loops are plain C for the vectoriser; sums use GNU vectors of 16 floats, because there the lanes are the contract.
- * An ivdep loop may have y == x (in place) but no other overlap. */
+ * ND_W               floats of a vector (4, 8 or 16)
+ * ND_MAX, ND_MIN     (v, s) of two vectors: v > s ? v : s, v < s ? v : s
+ * nd_load_tail, nd_store_tail   1 to 15 floats from and to a block of 16; load fills up with 0
+ *
+ * Elementwise loops are plain C for the vectoriser; sums use GNU vectors, because there the lanes are the contract. An ivdep loop
+ * may have y == x (in place) but no other overlap. */
 /* Selects become vector code only if the compiler may compute both sides: floating-point flags are nobody's business here. It
  * changes no value. */
 #pragma GCC optimize("no-trapping-math")
@@ -11,17 +16,29 @@
 #include "kernels/nd/nd.h"
 #include "kernels/nd/transpose_body.h"
 
-typedef float v16 __attribute__((vector_size(64)));
-typedef float v16u __attribute__((vector_size(64), aligned(4), may_alias));
-typedef int32_t v16i __attribute__((vector_size(64)));
+typedef float vm __attribute__((vector_size(4 * ND_W)));
+typedef float vmu __attribute__((vector_size(4 * ND_W), aligned(4), may_alias));
+typedef int32_t vmi __attribute__((vector_size(4 * ND_W)));
+enum { ND_VECTORS = OCT_ND_LANES / ND_W };
 
-#define EACH(expr)                        \
-    do {                                  \
-        _Pragma("GCC ivdep")              \
-        for (int64_t i = 0; i < n; i++) { \
-            const float v = x[i];         \
-            y[i] = (expr);                \
-        }                                 \
+/* The last, partial block of a span goes through a block of 16 like the others: no scalar remainder to run or to agree with. */
+#define EACH(expr)                                        \
+    do {                                                  \
+        const int64_t whole = n & ~(int64_t)15;           \
+        _Pragma("GCC ivdep")                              \
+        for (int64_t i = 0; i < whole; i++) {             \
+            const float v = x[i];                         \
+            y[i] = (expr);                                \
+        }                                                 \
+        if (whole < n) {                                  \
+            float block[16], result[16];                  \
+            nd_load_tail(block, x + whole, (int)(n - whole)); \
+            for (int i = 0; i < 16; i++) {                \
+                const float v = block[i];                 \
+                result[i] = (expr);                       \
+            }                                             \
+            nd_store_tail(y + whole, result, (int)(n - whole)); \
+        }                                                 \
     } while (0)
 
 static void nd_unary(oct_unary_fn fn, float alpha, float beta, const float *x, float *y, int64_t n)
@@ -104,61 +121,94 @@ static void nd_binary(oct_binary_fn fn, const float *a, int a_step, const float 
 
 static float nd_max(const float *x, int64_t n, float start)
 {
-    v16 best = start - (v16){0};
+    vm best[ND_VECTORS];
+    float block[16], m = start;
     int64_t i = 0;
-    for (; i + 16 <= n; i += 16) {
-        const v16 v = *(const v16u *)(x + i);
-        const v16i take = v > best;
-        best = (v16)(((v16i)v & take) | ((v16i)best & ~take));
-    }
-    float m = best[0];
-    for (int j = 1; j < 16; j++)
-        m = best[j] > m ? best[j] : m;
+    for (int k = 0; k < ND_VECTORS; k++)
+        best[k] = start - (vm){0};
+    for (; i + 16 <= n; i += 16)
+        for (int k = 0; k < ND_VECTORS; k++)
+            best[k] = ND_MAX((vm) * (const vmu *)(x + i + k * ND_W), best[k]);
+    memcpy(block, best, sizeof block);
+    for (int j = 0; j < 16; j++)
+        m = block[j] > m ? block[j] : m;
     for (; i < n; i++)
         m = x[i] > m ? x[i] : m;
     return m;
 }
 
-#define LANES(vector_expr, scalar_expr)                        \
-    do {                                                       \
-        v16 s = *(const v16u *)acc->v;                         \
-        for (; i + 16 <= n; i += 16) {                         \
-            const v16 v = *(const v16u *)(x + i);              \
-            s = (vector_expr);                                 \
-        }                                                      \
-        *(v16u *)acc->v = s;                                   \
-        for (; i < n; i++) {                                   \
-            const float v = x[i], t = acc->v[i & 15];          \
-            acc->v[i & 15] = (scalar_expr);                    \
-        }                                                      \
+/* Adds n elements to the lanes; the partial last block adds `neutral` to the other lanes, which changes no bit of them. */
+#define LANES(neutral, expr)                                          \
+    do {                                                              \
+        vm lane[ND_VECTORS];                                          \
+        int64_t i = 0;                                                \
+        memcpy(lane, acc, sizeof lane);                               \
+        for (; i + 16 <= n; i += 16)                                  \
+            for (int k = 0; k < ND_VECTORS; k++) {                    \
+                const vm v = *(const vmu *)(x + i + k * ND_W), s = lane[k]; \
+                lane[k] = (expr);                                     \
+            }                                                         \
+        if (i < n) {                                                  \
+            float block[16];                                          \
+            nd_load_tail(block, x + i, (int)(n - i));                 \
+            for (int j = (int)(n - i); (neutral) != 0.0f && j < 16; j++) \
+                block[j] = (neutral);                                 \
+            for (int k = 0; k < ND_VECTORS; k++) {                    \
+                const vm v = *(const vmu *)(block + k * ND_W), s = lane[k]; \
+                lane[k] = (expr);                                     \
+            }                                                         \
+        }                                                             \
+        memcpy(acc, lane, sizeof lane);                               \
     } while (0)
+
+static inline void lanes_sum(const float *x, int64_t n, oct_nd_lanes *acc) { LANES(0.0f, s + v); }
 
 static void nd_lanes(oct_reduce_fn fn, const float *x, int64_t n, oct_nd_lanes *acc)
 {
-    int64_t i = 0;
     switch (fn) {
     case OCT_REDUCE_SUM:
-    case OCT_REDUCE_MEAN: LANES(s + v, t + v); break;
-    case OCT_REDUCE_PROD: LANES(s * v, t * v); break;
-    case OCT_REDUCE_MAX: LANES((v16)(((v16i)v & (v > s)) | ((v16i)s & ~(v > s))), v > t ? v : t); break;
-    case OCT_REDUCE_MIN: LANES((v16)(((v16i)v & (v < s)) | ((v16i)s & ~(v < s))), v < t ? v : t); break;
+    case OCT_REDUCE_MEAN: lanes_sum(x, n, acc); break;
+    case OCT_REDUCE_PROD: LANES(1.0f, s * v); break;
+    case OCT_REDUCE_MAX: LANES(-INFINITY, ND_MAX(v, s)); break;
+    case OCT_REDUCE_MIN: LANES(INFINITY, ND_MIN(v, s)); break;
     case OCT_REDUCE_COUNT: break;
     }
 }
 
-static void nd_lanes_square(const float *x, int64_t n, float mean, oct_nd_lanes *acc)
+static inline void lanes_square(const float *x, int64_t n, float mean, oct_nd_lanes *acc) { LANES(mean, s + (v - mean) * (v - mean)); }
+static void nd_lanes_square(const float *x, int64_t n, float mean, oct_nd_lanes *acc) { lanes_square(x, n, mean, acc); }
+
+/* The end of a sum: lanes i and i + 8, then i and i + 4, ... as oct_nd_lanes_end. */
+static inline float lanes_end(const oct_nd_lanes *acc)
 {
-    int64_t i = 0;
-    LANES(s + (v - mean) * (v - mean), t + (v - mean) * (v - mean));
+    typedef float v4 __attribute__((vector_size(16)));
+    v4 q[4];
+    memcpy(q, acc, sizeof q);
+    const v4 s = (q[0] + q[2]) + (q[1] + q[3]);
+    return (s[0] + s[2]) + (s[1] + s[3]);
 }
+
+static inline void exp_minus(const float *x, float *y, int64_t n, float max) { EACH(oct_exp_inline(v - max)); }
 
 static void nd_exp_lanes(const float *x, float *y, int64_t n, float max, oct_nd_lanes *acc)
 {
-    EACH(oct_exp_inline(v - max));
-    nd_lanes(OCT_REDUCE_SUM, y, n, acc);
+    exp_minus(x, y, n, max);
+    lanes_sum(y, n, acc);
 }
 
-static void nd_normalise(const float *x, float *y, int64_t n, float mean, float inv, const float *scale, const float *bias)
+static void nd_softmax(const float *x, float *y, int64_t n)
+{
+    oct_nd_lanes acc = {{0}};
+    float max = nd_max(x, n, -INFINITY);
+    max = max == -INFINITY ? 0.0f : max;
+    exp_minus(x, y, n, max);
+    lanes_sum(y, n, &acc);
+    const float scale = 1.0f / lanes_end(&acc);
+    x = y;
+    EACH(v * scale);
+}
+
+static inline void normalise(const float *x, float *y, int64_t n, float mean, float inv, const float *scale, const float *bias)
 {
     if (bias) {
         _Pragma("GCC ivdep")
@@ -170,20 +220,64 @@ static void nd_normalise(const float *x, float *y, int64_t n, float mean, float 
             y[i] = ((x[i] - mean) * inv) * scale[i];
     }
 }
+static void nd_normalise(const float *x, float *y, int64_t n, float mean, float inv, const float *scale, const float *bias)
+{
+    normalise(x, y, n, mean, inv, scale, bias);
+}
+
+static void nd_layer_norm(const float *x, float *y, int64_t n, float eps, const float *scale, const float *bias)
+{
+    oct_nd_lanes sum = {{0}}, square = {{0}};
+    lanes_sum(x, n, &sum);
+    const float mean = lanes_end(&sum) / (float)n;
+    lanes_square(x, n, mean, &square);
+    normalise(x, y, n, mean, 1.0f / sqrtf(lanes_end(&square) / (float)n + eps), scale, bias);
+}
+
+#define FOLD(expr)                        \
+    do {                                  \
+        _Pragma("GCC ivdep")              \
+        for (int64_t i = 0; i < n; i++) { \
+            const float v = x[i], s = acc[i]; \
+            acc[i] = (expr);              \
+        }                                 \
+    } while (0)
 
 static void nd_fold(oct_reduce_fn fn, const float *x, float *acc, int64_t n)
 {
-    float *y = acc;
     switch (fn) {
     case OCT_REDUCE_SUM:
-    case OCT_REDUCE_MEAN: EACH(y[i] + v); break;
-    case OCT_REDUCE_PROD: EACH(y[i] * v); break;
-    case OCT_REDUCE_MAX: EACH(v > y[i] ? v : y[i]); break;
-    case OCT_REDUCE_MIN: EACH(v < y[i] ? v : y[i]); break;
+    case OCT_REDUCE_MEAN: FOLD(s + v); break;
+    case OCT_REDUCE_PROD: FOLD(s * v); break;
+    case OCT_REDUCE_MAX: FOLD(v > s ? v : s); break;
+    case OCT_REDUCE_MIN: FOLD(v < s ? v : s); break;
     case OCT_REDUCE_COUNT: break;
     }
 }
 
-#define OCT_ND_TABLE(name)                                                                                                          \
-    const oct_nd_ops name = {nd_unary,     nd_binary,    nd_transpose, nd_max,  nd_lanes, nd_lanes_square,                         \
-                             nd_exp_lanes, nd_normalise, nd_fold,      nd_matmul}
+static void nd_blend(int32_t count, const float *const *x, const float *w, float *y, int64_t n)
+{
+    const float *a = x[0], *b = x[count > 1 ? 1 : 0];
+    if (count == 2) {
+        _Pragma("GCC ivdep")
+        for (int64_t i = 0; i < n; i++)
+            y[i] = a[i] * w[0] + b[i] * w[1];
+    } else if (count == 4) {
+        const float *c = x[2], *d = x[3];
+        const float wa = w[0], wb = w[1], wc = w[2], wd = w[3];
+        _Pragma("GCC ivdep")
+        for (int64_t i = 0; i < n; i++)
+            y[i] = ((a[i] * wa + b[i] * wb) + c[i] * wc) + d[i] * wd;
+    } else {
+        for (int64_t i = 0; i < n; i++) {
+            float v = a[i] * w[0];
+            for (int32_t k = 1; k < count; k++)
+                v += x[k][i] * w[k];
+            y[i] = v;
+        }
+    }
+}
+
+#define OCT_ND_TABLE(name)                                                                                                   \
+    const oct_nd_ops name = {nd_unary,   nd_binary,    nd_transpose, nd_max,  nd_lanes, nd_lanes_square, nd_exp_lanes,             \
+                             nd_softmax, nd_normalise, nd_layer_norm, nd_fold, nd_blend, nd_matmul}
