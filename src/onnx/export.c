@@ -388,20 +388,30 @@ static oct_status write_graph(writer *w)
     return carry_tensors(w);
 }
 
+/* The message as one malloc'd block; name is for messages. */
+static oct_status pack(const writer *w, const char *name, void **out, int64_t *out_size)
+{
+    size_t size = onnx__model_proto__get_packed_size(&w->m);
+    if (size > INT_MAX)
+        return oct_fail(OCT_ERR_UNSUPPORTED, "'%s' would be a model of more than 2 GiB without its weights", name);
+    uint8_t *bytes = malloc(size + 1);
+    if (!bytes)
+        return oct_fail(OCT_ERR_MEMORY, "out of memory while writing '%s'", name);
+    onnx__model_proto__pack(&w->m, bytes);
+    *out = bytes;
+    *out_size = (int64_t)size;
+    return OCT_OK;
+}
+
 static oct_status write_file(const writer *w, const char *path, oct_file_out *external)
 {
     oct_status s = OCT_OK;
     oct_file_out *f = NULL;
-    uint8_t *bytes = NULL;
-    size_t size = onnx__model_proto__get_packed_size(&w->m);
-    if (size > INT_MAX)
-        OCT_FAIL_DONE(OCT_ERR_UNSUPPORTED, "'%s' would be a model of more than 2 GiB without its weights", path);
-    bytes = malloc(size + 1);
-    if (!bytes)
-        OCT_FAIL_DONE(OCT_ERR_MEMORY, "out of memory while writing '%s'", path);
-    onnx__model_proto__pack(&w->m, bytes);
+    void *bytes = NULL;
+    int64_t size = 0;
+    OCT_TRY_DONE(pack(w, path, &bytes, &size));
     OCT_TRY_DONE(oct_file_begin(path, &f));
-    OCT_TRY_DONE(oct_file_put(f, bytes, (int64_t)size));
+    OCT_TRY_DONE(oct_file_put(f, bytes, size));
     if (external) { /* weights first: a model never names data that is not there */
         oct_file_out *weights = external;
         external = NULL;
@@ -417,22 +427,37 @@ done:
     return s;
 }
 
+/* Everything but where it goes. */
+static oct_status make_message(writer *w, int64_t *weight_bytes)
+{
+    OCT_TRY(oct_arena_create(&w->a));
+    w->origin_nodes.arena = w->read.arena = w->fresh.arena = w->a;
+    OCT_TRY(write_graph(w));
+    OCT_TRY(write_header(w));
+    return write_initializers(w, weight_bytes);
+}
+
 oct_status oct_onnx_export(const oct_graph *g, const Onnx__ModelProto *origin, const char *path, int64_t limit)
 {
     writer w = {.g = g, .origin = origin, .origin_graph = origin ? origin->graph : NULL};
     oct_file_out *external = NULL;
     int64_t total = 0;
-    OCT_TRY(oct_arena_create(&w.a));
-    w.origin_nodes.arena = w.read.arena = w.fresh.arena = w.a;
-    oct_status s = write_graph(&w);
-    if (s == OCT_OK)
-        s = write_header(&w);
-    if (s == OCT_OK)
-        s = write_initializers(&w, &total);
+    oct_status s = make_message(&w, &total);
     if (s == OCT_OK && total > limit)
         s = write_external(&w, path, &external);
     if (s == OCT_OK)
         s = write_file(&w, path, external);
+    oct_arena_destroy(w.a);
+    return s;
+}
+
+oct_status oct_onnx_export_memory(const oct_graph *g, const Onnx__ModelProto *origin, void **data, int64_t *size)
+{
+    writer w = {.g = g, .origin = origin, .origin_graph = origin ? origin->graph : NULL};
+    int64_t total = 0;
+    oct_status s = make_message(&w, &total);
+    if (s == OCT_OK)
+        s = pack(&w, g->name, data, size);
     oct_arena_destroy(w.a);
     return s;
 }

@@ -61,6 +61,11 @@ oct_status oct_model_save_split(const oct_model *model, const char *path, int64_
     return oct_onnx_export(model->graph, model->origin, path, limit);
 }
 
+oct_status oct_model_save_memory(const oct_model *model, void **data, int64_t *size)
+{
+    return oct_onnx_export_memory(model->graph, model->origin, data, size);
+}
+
 oct_status oct_model_save(const oct_model *model, const char *path) { return oct_model_save_split(model, path, SPLIT_LIMIT); }
 
 void oct_model_destroy(oct_model *model)

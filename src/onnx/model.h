@@ -15,6 +15,9 @@ struct oct_model {
  * from said besides. Metadata is the graph's. The caller owns *out. */
 oct_status oct_model_from_graph(oct_graph *graph, const oct_model *origin, oct_model **out);
 
+/* The model's bytes as oct_model_save would write them, weights included; free() *data. UNSUPPORTED above 2 GiB. */
+oct_status oct_model_save_memory(const oct_model *model, void **data, int64_t *size);
+
 /* oct_model_save with another limit (bytes) above which weights go to "<path>.data". */
 oct_status oct_model_save_split(const oct_model *model, const char *path, int64_t limit);
 

@@ -56,6 +56,8 @@ oct_status oct_onnx_import(Onnx__ModelProto *m, const char *file, const char *fo
 /* Write g to path. origin (may be NULL) gives what the graph does not hold. Initializers above `limit` bytes in total go to
  * "<path>.data". INTERNAL when g holds nodes that have no ONNX form. */
 oct_status oct_onnx_export(const oct_graph *g, const Onnx__ModelProto *origin, const char *path, int64_t limit);
+/* The same into a malloc'd block, weights included; UNSUPPORTED above 2 GiB. */
+oct_status oct_onnx_export_memory(const oct_graph *g, const Onnx__ModelProto *origin, void **data, int64_t *size);
 
 /* --- downgrade.c: canonical forms to what an opset has --- */
 
