@@ -1,59 +1,27 @@
-/* u8 x s8 convolution and gemm in plain C: the oracle of the family and the portable tactic.  DESIGN 3.4, 3.5, 6.2.
- *
- * Up to 4 pixels share one widening of the weights; every product of a u8 and an s8 fits 16 bits, which lets compilers use
- * the 16-bit multipliers that every vector unit has. */
+/* u8 x s8 convolution and gemm in plain C, the oracle of the family: one pixel at a time.  DESIGN 3.4, 3.5, 6.2. */
 #include "kernels/kernel.h"
 
 #include "kernels/epilogue.h"
 #include "kernels/rows.h"
 
-enum { NR = 16, MR = 4 };
-
-/* acc[p][j] += the dot product of pixel p's k4 block (4 codes) with column j. */
-static inline void add_block(int32_t acc[MR][NR], const uint8_t *const a[MR], const int8_t *restrict w, int32_t pixels)
-{
-    int16_t wide[4][NR];
-    for (int k = 0; k < 4; k++)
-        for (int j = 0; j < NR; j++)
-            wide[k][j] = w[j * 4 + k];
-    for (int32_t p = 0; p < pixels; p++)
-        for (int k = 0; k < 4; k++) {
-            const int16_t x = a[p][k];
-            for (int j = 0; j < NR; j++)
-                acc[p][j] += (int16_t)(x * wide[k][j]);
-        }
-}
-
-static void tile(const oct_qconv_args *g, int64_t first, int32_t pixels)
-{
-    const int64_t k4 = ((int64_t)g->kc + 3) / 4;
-    const int32_t *bias = g->w;
-    const int8_t *w = (const int8_t *)(bias + NR);
-    int32_t acc[MR][NR];
-    for (int p = 0; p < MR; p++)
-        for (int j = 0; j < NR; j++)
-            acc[p][j] = bias[j];
-    for (int32_t t = 0; t < g->tap_count; t++) {
-        const uint8_t *a[MR];
-        for (int32_t p = 0; p < MR; p++)
-            a[p] = g->a + (first + (p < pixels ? p : 0)) * g->px + g->taps[t];
-        for (int64_t k = 0; k < k4; k++, w += NR * 4) {
-            if (pixels == MR)
-                add_block(acc, a, w, MR);
-            else
-                add_block(acc, a, w, pixels);
-            for (int p = 0; p < MR; p++)
-                a[p] += 4;
-        }
-    }
-    const float *scale = (const float *)w;
-    for (int32_t p = 0; p < pixels; p++)
-        oct_epilogue_row(acc[p], g->n, scale, scale + NR, g->e, g->res ? g->res + (first + p) * g->ldr : NULL,
-                         (uint8_t *)g->c + (first + p) * g->ldc);
-}
+enum { NR = 16 };
 
 void oct_qconv_ref(const oct_qconv_args *g)
 {
-    for (int64_t i = 0; i < g->m; i += MR)
-        tile(g, i, g->m - i < MR ? (int32_t)(g->m - i) : MR);
+    const int64_t k4 = ((int64_t)g->kc + 3) / 4;
+    for (int64_t i = 0; i < g->m; i++) {
+        const int32_t *bias = g->w;
+        const int8_t *w = (const int8_t *)(bias + NR);
+        int32_t acc[NR];
+        for (int j = 0; j < NR; j++)
+            acc[j] = bias[j];
+        for (int32_t t = 0; t < g->tap_count; t++) {
+            const uint8_t *a = g->a + i * g->px + g->taps[t];
+            for (int64_t k = 0; k < k4; k++, a += 4, w += NR * 4)
+                for (int j = 0; j < NR; j++)
+                    acc[j] += a[0] * w[4 * j] + a[1] * w[4 * j + 1] + a[2] * w[4 * j + 2] + a[3] * w[4 * j + 3];
+        }
+        const float *scale = (const float *)w;
+        oct_epilogue_row(acc, g->n, scale, scale + NR, g->e, g->res ? g->res + i * g->ldr : NULL, (uint8_t *)g->c + i * g->ldc);
+    }
 }
