@@ -274,11 +274,8 @@ static void add_side(oct_side *into, const oct_side *from, int32_t steps)
     add_counts(into->octave, from->octave, OCT_OCTAVES);
 }
 
-oct_status oct_observer_merge(oct_observer *into, const oct_observer *from)
+oct_status oct_observer_merge_counts(oct_observer *into, const oct_observer *from)
 {
-    if (into->channels != from->channels)
-        return oct_fail(OCT_ERR_CONTENT, "statistics over %lld and %lld channels cannot be merged", (long long)into->channels,
-                        (long long)from->channels);
     if (from->neg)
         OCT_TRY(need_negative(into));
     grow_to(into, from->exponent);
@@ -300,6 +297,15 @@ oct_status oct_observer_merge(oct_observer *into, const oct_observer *from)
     }
     oct_exact_merge(&into->sum, &from->sum);
     oct_exact_merge(&into->sum2, &from->sum2);
+    return OCT_OK;
+}
+
+oct_status oct_observer_merge(oct_observer *into, const oct_observer *from)
+{
+    if (into->channels != from->channels)
+        return oct_fail(OCT_ERR_CONTENT, "statistics over %lld and %lld channels cannot be merged", (long long)into->channels,
+                        (long long)from->channels);
+    OCT_TRY(oct_observer_merge_counts(into, from));
     for (int64_t c = 0; c < into->channels; c++)
         into->channel_max[c] = fmaxf(into->channel_max[c], from->channel_max[c]);
     return OCT_OK;

@@ -40,6 +40,8 @@ void oct_observer_destroy(oct_observer *o);
 oct_status oct_observer_push(oct_observer *o, const float *x, int64_t n, int64_t inner);
 /* CONTENT when the channels differ. */
 oct_status oct_observer_merge(oct_observer *into, const oct_observer *from);
+/* The same without what is kept by channel: for tensors that share a scale. */
+oct_status oct_observer_merge_counts(oct_observer *into, const oct_observer *from);
 /* Append the state's canonical bytes; errors stick in t. */
 void oct_observer_write(const oct_observer *o, oct_text *t);
 /* Read one state from the cursor. CONTENT. */
