@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "eval/stats.h"
+#include "eval/widen.h"
 #include "ir/op.h"
 #include "onnx/model.h"
 #include <octavo/eval.h>
@@ -134,15 +135,32 @@ static oct_status run_half(half *h, int threads, const char *const *names, const
     return oct_context_run(h->context);
 }
 
-static oct_status read_tap(const half *h, const char *name, oct_arena *arena, float **data, int64_t *count)
+static bool is_plan_output(const oct_plan *plan, const char *name)
 {
     oct_port p;
-    OCT_TRY(oct_plan_get_tap(h->plan, name, &p));
-    OCT_TRY(oct_size_count(p.dims, p.rank, count));
+    for (int i = 0; i < oct_plan_output_count(plan); i++)
+        if (oct_plan_get_output(plan, i, &p) == OCT_OK && strcmp(p.name, name) == 0)
+            return true;
+    return false;
+}
+
+/* The tensor's values as floats: an output of the plan, or a tap. */
+static oct_status read_tap(const half *h, const char *name, oct_arena *arena, float **data, int64_t *count)
+{
+    bool output = is_plan_output(h->plan, name);
+    oct_tensor y = {0};
+    oct_port p;
+    if (output) {
+        OCT_TRY(oct_context_get_output(h->context, name, &y));
+        OCT_TRY(oct_size_count(y.dims, y.rank, count));
+    } else {
+        OCT_TRY(oct_plan_get_tap(h->plan, name, &p));
+        OCT_TRY(oct_size_count(p.dims, p.rank, count));
+    }
     int64_t bytes;
     OCT_TRY(oct_size_mul(*count, sizeof(float), &bytes));
     OCT_TRY(oct_arena_alloc(arena, bytes, (void **)data));
-    return oct_context_get_tap(h->context, name, *data, *count);
+    return output ? oct_widen(y.data, y.dtype, *count, *data) : oct_context_get_tap(h->context, name, *data, *count);
 }
 
 static oct_status diff_row(const comparison *c, int64_t row, oct_tensor_diff *out)
