@@ -3,8 +3,6 @@
  * block of columns for each lane. Integers are exact through s64. */
 #include "rt/exec_loop.h"
 
-enum { COLUMNS = 32 };
-
 typedef struct reduce_job {
     const oct_nd_ops *ops;
     oct_reduce_fn fn;
@@ -90,26 +88,28 @@ static void reduce_rows(void *arg, int64_t first, int64_t last)
     }
 }
 
-/* Items are blocks of up to COLUMNS output elements that lie side by side in the input. */
+/* Items are blocks of up to OCT_ND_COLUMNS output elements that lie side by side in the input. */
 static void reduce_columns(void *arg, int64_t first, int64_t last)
 {
     const reduce_job *job = arg;
-    const int64_t inner = job->column_step, blocks = oct_div_up(inner, COLUMNS);
+    const int64_t inner = job->column_step, blocks = oct_div_up(inner, OCT_ND_COLUMNS);
+    const oct_nd_seq *r = &job->reduced;
+    const float start = oct_nd_reduce_start(job->fn);
+    const int64_t run = r->rank > 0 ? r->dims[r->rank - 1] : 1, step = r->rank > 0 ? r->step[r->rank - 1] : 0;
     for (int64_t item = first; item < last; item++) {
-        const int64_t from = item % blocks * COLUMNS, n = oct_min64(COLUMNS, inner - from), at = item / blocks * inner + from;
+        const int64_t from = item % blocks * OCT_ND_COLUMNS, n = oct_min64(OCT_ND_COLUMNS, inner - from), at = item / blocks * inner + from;
         const char *x = job->x + oct_nd_seq_at(&job->kept_in, at);
-        float lanes[OCT_ND_LANES][COLUMNS];
+        float lanes[OCT_ND_LANES][OCT_ND_COLUMNS];
         for (int lane = 0; lane < OCT_ND_LANES; lane++)
-            for (int64_t c = 0; c < n; c++)
-                lanes[lane][c] = oct_nd_reduce_start(job->fn);
-        for (int64_t k = 0; k < job->reduced.count; k++)
-            job->ops->fold(job->fn, (const float *)(x + oct_nd_seq_at(&job->reduced, k)), lanes[k % OCT_ND_LANES], n);
-        for (int64_t c = 0; c < n; c++) {
-            oct_nd_lanes acc;
-            for (int lane = 0; lane < OCT_ND_LANES; lane++)
-                acc.v[lane] = lanes[lane][c];
-            *(float *)(job->y + oct_nd_seq_at(&job->kept_out, at + c)) = finish(job, &acc);
-        }
+            for (int64_t c = 0; c < OCT_ND_COLUMNS; c++)
+                lanes[lane][c] = start;
+        for (int64_t k = 0; k < r->count; k += run)
+            job->ops->fold(job->fn, (const float *)(x + oct_nd_seq_at(r, k)), step, k, run, lanes, n);
+        for (int half = OCT_ND_LANES / 2; half > 0; half /= 2) /* the tree of oct_nd_lanes_end on all columns at once */
+            job->ops->fold(job->fn, lanes[half], sizeof lanes[0], 0, half, lanes, n);
+        for (int64_t c = 0; c < n && job->fn == OCT_REDUCE_MEAN; c++)
+            lanes[0][c] /= (float)r->count;
+        oct_nd_seq_scatter(&job->kept_out, sizeof(float), job->y, at, n, lanes[0]);
     }
 }
 
@@ -153,7 +153,7 @@ void oct_exec_reduce(oct_exec *x)
                          !oct_nd_seq_dense(&job.reduced, size);
     if (columns) {
         job.column_step = dims[kept - 1];
-        oct_exec_ranges(x, outputs / job.column_step * oct_div_up(job.column_step, COLUMNS), oct_exec_per_unit(job.reduced.count * COLUMNS),
+        oct_exec_ranges(x, outputs / job.column_step * oct_div_up(job.column_step, OCT_ND_COLUMNS), oct_exec_per_unit(job.reduced.count * OCT_ND_COLUMNS),
                         reduce_columns, &job);
     } else {
         oct_exec_ranges(x, outputs, oct_exec_per_unit(job.reduced.count), reduce_rows, &job);

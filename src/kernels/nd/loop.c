@@ -91,7 +91,8 @@ static void pad_rank(oct_nd_loop *l)
     }
 }
 
-static void cut(oct_nd_loop *l, int64_t grain)
+/* min_rows: rows that a tile must offer, where there are as many, before it may be wide. */
+static void cut(oct_nd_loop *l, int64_t grain, int64_t min_rows)
 {
     const int64_t rows = l->dims[l->rank - 2], cols = l->dims[l->rank - 1];
     int64_t outer = 1;
@@ -101,39 +102,44 @@ static void cut(oct_nd_loop *l, int64_t grain)
         l->tile_rows = l->tile_cols = l->tiles_per_unit = 1;
         return;
     }
-    l->tile_cols = min64(cols, grain);
+    l->tile_cols = min64(cols, max64(1, grain / min64(rows, min_rows)));
     l->tile_rows = min64(rows, max64(1, grain / l->tile_cols));
     l->tiles = outer * div_up(rows, l->tile_rows) * div_up(cols, l->tile_cols);
     l->tiles_per_unit = max64(1, grain / (l->tile_rows * l->tile_cols));
     l->units = div_up(l->tiles, l->tiles_per_unit);
 }
 
-void oct_nd_loop_init(oct_nd_loop *l, int32_t operands, const oct_nd_operand *op, int64_t grain)
+static void normal_form(oct_nd_loop *l, int32_t operands, const oct_nd_operand *op)
 {
     collect(l, operands, op);
     make_forward(l);
     sort_dims(l);
     merge_dims(l);
     pad_rank(l);
-    cut(l, grain);
+}
+
+void oct_nd_loop_init(oct_nd_loop *l, int32_t operands, const oct_nd_operand *op, int64_t grain)
+{
+    normal_form(l, operands, op);
+    cut(l, grain, 1);
 }
 
 void oct_nd_loop_init_transposing(oct_nd_loop *l, const oct_nd_operand *out, const oct_nd_operand *in, int64_t grain)
 {
     const oct_nd_operand op[2] = {*out, *in};
-    collect(l, 2, op);
-    make_forward(l);
-    sort_dims(l);
-    merge_dims(l);
-    pad_rank(l);
-    if (l->step[1][l->rank - 1] != (int64_t)in->size)
-        for (int32_t d = 0; d + 1 < l->rank; d++)
-            if (l->step[1][d] == (int64_t)in->size) {
-                for (int32_t i = d; i + 2 < l->rank; i++)
-                    swap_dims(l, i, i + 1);
-                break;
-            }
-    cut(l, grain);
+    const int64_t size = (int64_t)in->size;
+    normal_form(l, 2, op);
+    if (l->step[1][l->rank - 1] == size) {
+        cut(l, grain, 1);
+        return;
+    }
+    for (int32_t d = 0; d + 1 < l->rank; d++)
+        if (l->step[1][d] == size) {
+            for (int32_t i = d; i + 2 < l->rank; i++)
+                swap_dims(l, i, i + 1);
+            break;
+        }
+    cut(l, grain, 64);
 }
 
 void oct_nd_loop_unit(const oct_nd_loop *l, int64_t unit, oct_nd_tile_fn *fn, void *arg)

@@ -19,6 +19,13 @@ static inline float oct_copysign(float magnitude, float sign)
 }
 static inline float oct_abs(float x) { return oct_f32_from_bits(oct_f32_bits(x) & 0x7fffffffu); }
 
+/* Comparisons are written so that NaN passes. */
+static inline float oct_clip_inline(float x, float lo, float hi)
+{
+    x = x < lo ? lo : x;
+    return x > hi ? hi : x;
+}
+
 /* x = n ln 2 + r, |r| <= 0.35: returns e^r - 1 and n. The integer comes from the bits, so that NaN converts nothing. */
 static inline float oct_exp_reduce(float x, uint32_t *n)
 {
@@ -111,30 +118,24 @@ static inline float oct_sigmoid_inline(float x)
     return oct_select(x < 0.0f, e * r, r);
 }
 
-/* <= 3 ulp: x*P(x^2) up to 1, beyond 1 - e^-g(x). */
+/* <= 7 ulp: x*P(x^2)/Q(x^2) up to 3.92, where 1 is nearest; all coefficients positive, so nothing cancels. */
 static inline float oct_erf_inline(float x)
 {
-    const float z = x * x;
-    float a = oct_abs(x);
-    float p = 7.85386146e-05f;
-    p = p * z + -0.000801019371f;
-    p = p * z + 0.00518832775f;
-    p = p * z + -0.0268538129f;
-    p = p * z + 0.112835854f;
-    p = p * z + -0.37612626f;
-    p = p * z + 0.128379166f;
-    const float small = p * x + x; /* 2/sqrt(pi) = 1 + 0.128...: the 1 apart keeps the last bit */
-    const int is_small = a < 1.0f;
-    a = a > 4.0f ? 4.0f : a;
-    float g = 2.16976259e-05f;
-    g = g * a + -0.000441472803f;
-    g = g * a + 0.00420528557f;
-    g = g * a + -0.0252103414f;
-    g = g * a + 0.108422101f;
-    g = g * a + 0.633216381f;
-    g = g * a + 1.12958026f;
-    g = g * a + -0.00018846849f;
-    return oct_select(is_small, small, oct_copysign(1.0f - oct_exp_inline(-g), x));
+    const float a = oct_abs(x), c = oct_clip_inline(x, -3.92f, 3.92f), z = c * c;
+    float p = 2.05008492e-06f;
+    p = p * z + 0.000284883853f;
+    p = p * z + 0.00376565355f;
+    p = p * z + 0.0527488364f;
+    p = p * z + 0.190407279f;
+    p = p * z + 1.12837915f;
+    float q = 3.80917498e-05f;
+    q = q * z + 0.00116254497f;
+    q = q * z + 0.0149692894f;
+    q = q * z + 0.114109453f;
+    q = q * z + 0.502076798f;
+    q = q * z + 1.0f;
+    const float r = oct_clip_inline(c * p / q, -1.0f, 1.0f);
+    return oct_select(a >= 3.92f, oct_copysign(1.0f, x), r);
 }
 
 static inline float oct_gelu_inline(float x) { return (0.5f * x) * (1.0f + oct_erf_inline(x * 0.707106781f)); }
@@ -149,12 +150,6 @@ static inline float oct_elu_inline(float x, float alpha)
     return oct_select(x > 0.0f, x, alpha * oct_expm1_neg_inline(oct_select(x > 0.0f, 0.0f, x)));
 }
 
-/* Comparisons are written so that NaN passes. */
-static inline float oct_clip_inline(float x, float lo, float hi)
-{
-    x = x < lo ? lo : x;
-    return x > hi ? hi : x;
-}
 static inline float oct_hard_sigmoid_inline(float x, float alpha, float beta) { return oct_clip_inline(alpha * x + beta, 0.0f, 1.0f); }
 static inline float oct_hard_swish_inline(float x) { return x * oct_clip_inline(x * (1.0f / 6.0f) + 0.5f, 0.0f, 1.0f); }
 

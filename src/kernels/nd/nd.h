@@ -66,7 +66,8 @@ typedef struct oct_nd_loop {
 /* Operand 0 is the output and gives the shape; the others broadcast to it by NumPy's rule (ranks aligned at the end). grain:
  * elements a unit should hold. */
 void oct_nd_loop_init(oct_nd_loop *l, int32_t operands, const oct_nd_operand *op, int64_t grain);
-/* For loops that move data: the dim along which operand 1 is contiguous becomes the second last, so that a tile is a transposition. */
+/* For loops that move data: the dim along which operand 1 is contiguous becomes the second last, so that a tile is a transposition,
+ * and tiles are square rather than wide. */
 void oct_nd_loop_init_transposing(oct_nd_loop *l, const oct_nd_operand *out, const oct_nd_operand *in, int64_t grain);
 
 /* A tile: rows x cols elements, operand i at data[i] + r*row_step[i] + c*col_step[i]. */
@@ -99,7 +100,7 @@ void oct_nd_scatter_row(size_t size, void *dst, int64_t step, int64_t n, const v
 void oct_nd_move_row(size_t size, const void *src, int64_t src_step, int64_t n, void *dst, int64_t dst_step);
 
 /* --- inner loops, one table per ISA level; all but matmul give the same bits on every level ---------------------------- */
-enum { OCT_ND_LANES = 16, OCT_ND_CHUNK = 256 }; /* chunks of a row: a multiple of the lanes */
+enum { OCT_ND_LANES = 16, OCT_ND_COLUMNS = 32, OCT_ND_CHUNK = 256 }; /* chunks of a row: a multiple of the lanes */
 
 /* Running state of a reduction: lane i holds the elements i, i+16, ... */
 typedef struct oct_nd_lanes { float v[OCT_ND_LANES]; } oct_nd_lanes;
@@ -133,8 +134,8 @@ typedef struct oct_nd_ops {
     void (*normalise)(const float *x, float *y, int64_t n, float mean, float inv, const float *scale, const float *bias);
     /* A dense row at once: mean and variance by lanes, then normalise. y may be x; bias NULL = none. */
     void (*layer_norm)(const float *x, float *y, int64_t n, float eps, const float *scale, const float *bias);
-    /* acc[c] = acc[c] op x[c] */
-    void (*fold)(oct_reduce_fn fn, const float *x, float *acc, int64_t n);
+    /* Columns side by side, n <= OCT_ND_COLUMNS: row k of count (step bytes apart) goes into lanes[(first + k) % 16]. */
+    void (*fold)(oct_reduce_fn fn, const float *x, int64_t step, int64_t first, int64_t count, float (*lanes)[OCT_ND_COLUMNS], int64_t n);
     /* y[i] = sum over k < count, in order, of w[k] * x[k][i]; count 1 to 8. */
     void (*blend)(int32_t count, const float *const *x, const float *w, float *y, int64_t n);
     void (*matmul)(const oct_nd_matmul *g);

@@ -10,10 +10,13 @@
 static const int32_t tail_masks[32] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
 static inline __m256i tail_mask(int n, int half) { return _mm256_loadu_si256((const __m256i *)(tail_masks + 16 - n + 8 * half)); }
 
-static inline void nd_load_tail(float block[16], const float *x, int n)
+static inline void nd_load_tail(float block[16], const float *x, int n, float fill)
 {
-    _mm256_storeu_ps(block, _mm256_maskload_ps(x, tail_mask(n, 0)));
-    _mm256_storeu_ps(block + 8, _mm256_maskload_ps(x + 8, tail_mask(n, 1)));
+    for (int half = 0; half < 2; half++) {
+        const __m256i mask = tail_mask(n, half);
+        const __m256 v = _mm256_maskload_ps(x + 8 * half, mask);
+        _mm256_storeu_ps(block + 8 * half, _mm256_blendv_ps(_mm256_set1_ps(fill), v, _mm256_castsi256_ps(mask)));
+    }
 }
 static inline void nd_store_tail(float *y, const float block[16], int n)
 {

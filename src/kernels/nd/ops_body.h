@@ -4,7 +4,7 @@
  *
  * ND_W               floats of a vector (4, 8 or 16)
  * ND_MAX, ND_MIN     (v, s) of two vectors: v > s ? v : s, v < s ? v : s
- * nd_load_tail, nd_store_tail   1 to 15 floats from and to a block of 16; load fills up with 0
+ * nd_load_tail, nd_store_tail   1 to 15 floats from and to a block of 16; load fills up with a value
  *
  * Elementwise loops are plain C for the vectoriser; sums use GNU vectors, because there the lanes are the contract. An ivdep loop
  * may have y == x (in place) but no other overlap. */
@@ -32,7 +32,7 @@ enum { ND_VECTORS = OCT_ND_LANES / ND_W };
         }                                                 \
         if (whole < n) {                                  \
             float block[16], result[16];                  \
-            nd_load_tail(block, x + whole, (int)(n - whole)); \
+            nd_load_tail(block, x + whole, (int)(n - whole), 0.0f); \
             for (int i = 0; i < 16; i++) {                \
                 const float v = block[i];                 \
                 result[i] = (expr);                       \
@@ -119,22 +119,31 @@ static void nd_binary(oct_binary_fn fn, const float *a, int a_step, const float 
     }
 }
 
-static float nd_max(const float *x, int64_t n, float start)
+/* Highest of start, n elements (n a multiple of 16) and 16 more. The order of a maximum is free. */
+static inline float max_of(const float *x, int64_t n, const float block[16], float start)
 {
     vm best[ND_VECTORS];
-    float block[16], m = start;
-    int64_t i = 0;
+    float m[16];
     for (int k = 0; k < ND_VECTORS; k++)
-        best[k] = start - (vm){0};
-    for (; i + 16 <= n; i += 16)
+        best[k] = ND_MAX((vm) * (const vmu *)(block + k * ND_W), start - (vm){0});
+    for (int64_t i = 0; i < n; i += 16)
         for (int k = 0; k < ND_VECTORS; k++)
             best[k] = ND_MAX((vm) * (const vmu *)(x + i + k * ND_W), best[k]);
-    memcpy(block, best, sizeof block);
-    for (int j = 0; j < 16; j++)
-        m = block[j] > m ? block[j] : m;
-    for (; i < n; i++)
-        m = x[i] > m ? x[i] : m;
-    return m;
+    memcpy(m, best, sizeof m);
+    for (int j = 0; j < 8; j++)
+        m[j] = m[j] > m[j + 8] ? m[j] : m[j + 8];
+    for (int j = 0; j < 4; j++)
+        m[j] = m[j] > m[j + 4] ? m[j] : m[j + 4];
+    const float a = m[0] > m[2] ? m[0] : m[2], b = m[1] > m[3] ? m[1] : m[3];
+    return a > b ? a : b;
+}
+
+static float nd_max(const float *x, int64_t n, float start)
+{
+    const int64_t whole = n & ~(int64_t)15;
+    float block[16];
+    nd_load_tail(block, x + whole, (int)(n - whole), start);
+    return max_of(x, whole, block, start);
 }
 
 /* Adds n elements to the lanes; the partial last block adds `neutral` to the other lanes, which changes no bit of them. */
@@ -150,9 +159,7 @@ static float nd_max(const float *x, int64_t n, float start)
             }                                                         \
         if (i < n) {                                                  \
             float block[16];                                          \
-            nd_load_tail(block, x + i, (int)(n - i));                 \
-            for (int j = (int)(n - i); (neutral) != 0.0f && j < 16; j++) \
-                block[j] = (neutral);                                 \
+            nd_load_tail(block, x + i, (int)(n - i), (neutral));      \
             for (int k = 0; k < ND_VECTORS; k++) {                    \
                 const vm v = *(const vmu *)(block + k * ND_W), s = lane[k]; \
                 lane[k] = (expr);                                     \
@@ -199,13 +206,23 @@ static void nd_exp_lanes(const float *x, float *y, int64_t n, float max, oct_nd_
 static void nd_softmax(const float *x, float *y, int64_t n)
 {
     oct_nd_lanes acc = {{0}};
-    float max = nd_max(x, n, -INFINITY);
+    const int64_t whole = n & ~(int64_t)15;
+    const int tail = (int)(n - whole);
+    float block[16];
+    nd_load_tail(block, x + whole, tail, -INFINITY); /* e^-infinity adds nothing to the other lanes */
+    float max = max_of(x, whole, block, -INFINITY);
     max = max == -INFINITY ? 0.0f : max;
-    exp_minus(x, y, n, max);
-    lanes_sum(y, n, &acc);
+    exp_minus(x, y, whole, max);
+    exp_minus(block, block, 16, max);
+    lanes_sum(y, whole, &acc);
+    lanes_sum(block, 16, &acc);
     const float scale = 1.0f / lanes_end(&acc);
-    x = y;
-    EACH(v * scale);
+    _Pragma("GCC ivdep")
+    for (int64_t i = 0; i < whole; i++)
+        y[i] = y[i] * scale;
+    for (int i = 0; i < 16; i++)
+        block[i] = block[i] * scale;
+    nd_store_tail(y + whole, block, tail);
 }
 
 static inline void normalise(const float *x, float *y, int64_t n, float mean, float inv, const float *scale, const float *bias)
@@ -234,25 +251,38 @@ static void nd_layer_norm(const float *x, float *y, int64_t n, float eps, const 
     normalise(x, y, n, mean, 1.0f / sqrtf(lanes_end(&square) / (float)n + eps), scale, bias);
 }
 
-#define FOLD(expr)                        \
-    do {                                  \
-        _Pragma("GCC ivdep")              \
-        for (int64_t i = 0; i < n; i++) { \
-            const float v = x[i], s = acc[i]; \
-            acc[i] = (expr);              \
-        }                                 \
-    } while (0)
+/* One block of columns per lane: lane k % 16 of every column takes row k. */
+#define FOLD(expr)                                                           \
+    for (int64_t k = 0; k < count; k++) {                                    \
+        const float *x = (const float *)((const char *)from + k * step);     \
+        float *acc = lanes[(first + k) % OCT_ND_LANES];                      \
+        _Pragma("GCC ivdep")                                                 \
+        for (int64_t i = 0; i < n; i++) {                                    \
+            const float v = x[i], s = acc[i];                                \
+            acc[i] = (expr);                                                 \
+        }                                                                    \
+    }                                                                        \
+    break
 
-static void nd_fold(oct_reduce_fn fn, const float *x, float *acc, int64_t n)
+static inline __attribute__((always_inline)) void fold(oct_reduce_fn fn, const float *from, int64_t step, int64_t first, int64_t count,
+                                                       float (*lanes)[OCT_ND_COLUMNS], const int64_t n)
 {
     switch (fn) {
     case OCT_REDUCE_SUM:
-    case OCT_REDUCE_MEAN: FOLD(s + v); break;
-    case OCT_REDUCE_PROD: FOLD(s * v); break;
-    case OCT_REDUCE_MAX: FOLD(v > s ? v : s); break;
-    case OCT_REDUCE_MIN: FOLD(v < s ? v : s); break;
+    case OCT_REDUCE_MEAN: FOLD(s + v);
+    case OCT_REDUCE_PROD: FOLD(s * v);
+    case OCT_REDUCE_MAX: FOLD(v > s ? v : s);
+    case OCT_REDUCE_MIN: FOLD(v < s ? v : s);
     case OCT_REDUCE_COUNT: break;
     }
+}
+
+static void nd_fold(oct_reduce_fn fn, const float *from, int64_t step, int64_t first, int64_t count, float (*lanes)[OCT_ND_COLUMNS], int64_t n)
+{
+    if (n == OCT_ND_COLUMNS)
+        fold(fn, from, step, first, count, lanes, OCT_ND_COLUMNS);
+    else
+        fold(fn, from, step, first, count, lanes, n);
 }
 
 static void nd_blend(int32_t count, const float *const *x, const float *w, float *y, int64_t n)
