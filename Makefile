@@ -3,7 +3,7 @@
 .PHONY: help deps build dev check test demo bench install clean
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
-PYTHON = $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
+PYTHON = $$(test -x .venv/bin/python && echo .venv/bin/python || echo python3)
 OCTAVO = build/release/octavo
 export DATA MODEL
 
@@ -32,7 +32,8 @@ test: build dev ## everything: check, sanitizers, conformance, command line, end
 	@$(PYTHON) tools/test_all
 
 demo: build ## from nothing to a measured INT8 model (DATA=... MODEL=... for your own)
-	@tools/demo $(OCTAVO)
+	@tools/setup python
+	@$(PYTHON) tools/demo $(OCTAVO)
 
 bench: build ## the benchmark programs
 	@for b in $$(find build/release -maxdepth 1 -type f -executable -name 'bench_*' | sort); do echo "== $$b"; $$b || exit 1; done
