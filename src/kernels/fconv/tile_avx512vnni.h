@@ -7,6 +7,7 @@
 #define OCT_KERNELS_FCONV_TILE_AVX512VNNI_H
 
 #include <immintrin.h>
+#include <stdbool.h>
 #include <string.h>
 #include "kernels/kernel.h"
 #include "kernels/rows.h"
@@ -25,20 +26,19 @@ FORCE __m512 broadcast(const char *p)
 
 typedef void tile_fn(const oct_fconv_args *g, const char *a, char *c, const char *res);
 
-/* Columns [16*v, 16*v + 16) of one pixel. The operands of max and min stand so that NaN passes. */
-FORCE void finish(const oct_fconv_args *g, __m512 acc, int v, char *c, const char *res, __m512 lo, __m512 hi)
+/* The first n - 16*v of 16 columns. */
+FORCE __mmask16 columns_of(int32_t n, int v)
 {
-    const int32_t left = g->n - 16 * v;
-    if (left <= 0)
-        return;
-    const __mmask16 columns = left >= 16 ? 0xffff : (__mmask16)((1 << left) - 1);
-    if (g->res)
-        acc = _mm512_add_ps(acc, _mm512_maskz_loadu_ps(columns, res + 64 * v));
-    acc = _mm512_min_ps(hi, _mm512_max_ps(lo, acc));
-    if (left >= 16)
-        _mm512_storeu_ps(c + 64 * v, acc);
-    else
-        _mm512_mask_storeu_ps(c + 64 * v, columns, acc);
+    const int32_t left = n - 16 * v;
+    return left >= 16 ? 0xffff : left <= 0 ? 0 : (__mmask16)((1 << left) - 1);
+}
+
+/* 16 columns of one pixel. The operands of max and min stand so that NaN passes. */
+FORCE void finish(__m512 acc, __mmask16 columns, bool residual, char *c, const char *res, __m512 lo, __m512 hi)
+{
+    if (residual) /* a masked load alone would not do: with a bad address it is slow even when all lanes are off */
+        acc = _mm512_add_ps(acc, _mm512_maskz_loadu_ps(columns, res));
+    _mm512_mask_storeu_ps(c, columns, _mm512_min_ps(hi, _mm512_max_ps(lo, acc)));
 }
 
 FORCE void tile(const int MR, const int NV, const oct_fconv_args *g, const char *a, char *c, const char *res)
@@ -74,17 +74,19 @@ FORCE void tile(const int MR, const int NV, const oct_fconv_args *g, const char 
         }
     }
     const __m512 lo = _mm512_set1_ps(g->lo), hi = _mm512_set1_ps(g->hi);
+    const __mmask16 m0 = columns_of(g->n, 0), m1 = columns_of(g->n, 1), m2 = columns_of(g->n, 2), m3 = columns_of(g->n, 3);
+    const bool residual = g->res != NULL;
 #define END(i)                                                                                                                     \
     if (MR > i) {                                                                                                                  \
         char *ci = c + i * g->ldc;                                                                                                 \
         const char *ri = res + i * g->ldr;                                                                                         \
-        finish(g, c##i##_0, 0, ci, ri, lo, hi);                                                                                    \
+        finish(c##i##_0, m0, residual, ci, ri, lo, hi);                                                                            \
         if (NV > 1)                                                                                                                \
-            finish(g, c##i##_1, 1, ci, ri, lo, hi);                                                                                \
+            finish(c##i##_1, m1, residual, ci + 64, ri + 64, lo, hi);                                                              \
         if (NV > 2)                                                                                                                \
-            finish(g, c##i##_2, 2, ci, ri, lo, hi);                                                                                \
+            finish(c##i##_2, m2, residual, ci + 128, ri + 128, lo, hi);                                                            \
         if (NV > 3)                                                                                                                \
-            finish(g, c##i##_3, 3, ci, ri, lo, hi);                                                                                \
+            finish(c##i##_3, m3, residual, ci + 192, ri + 192, lo, hi);                                                            \
     }
     ROWS14(END)
 #undef END
