@@ -39,6 +39,11 @@ oct_status oct_plan_get_tap(const oct_plan *plan, const char *name, oct_port *ou
             fill_port(plan, &plan->taps[i], out);
             return OCT_OK;
         }
+    for (int32_t i = 0; i < plan->output_count; i++) /* an output is kept anyway */
+        if (strcmp(oct_plan_string(plan, plan->outputs[i].name), name) == 0) {
+            fill_port(plan, &plan->outputs[i], out);
+            return OCT_OK;
+        }
     return oct_fail_node(oct_fail(OCT_ERR_USAGE, "the plan keeps no tensor '%s'", name), name);
 }
 

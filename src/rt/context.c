@@ -91,8 +91,9 @@ static oct_status allocate(oct_context *c, int threads)
         worker = oct_max64(worker, p->steps[i].worker_bytes);
     }
     OCT_TRY(oct_size_mul(worker, threads, &workers));
-    OCT_TRY(oct_alloc(p->header->arena_bytes, true, (void **)&c->arena));
+    OCT_TRY(oct_alloc(p->header->arena_bytes, false, (void **)&c->arena));
     advise_huge(c->arena, p->header->arena_bytes);
+    memset(c->arena, 0, (size_t)p->header->arena_bytes + OCT_ALIGN);
     OCT_TRY(oct_alloc(workers, true, (void **)&c->workers));
     OCT_TRY(oct_alloc(p->step_count * (int64_t)sizeof *c->execs, true, (void **)&c->execs));
     OCT_TRY(oct_alloc(views * (int64_t)sizeof *c->views, true, (void **)&c->views));
@@ -257,6 +258,8 @@ oct_status oct_context_get_tap(const oct_context *c, const char *name, float *da
     const oct_plan *p = c->plan;
     const oct_plan_port *port = find_port(p, p->taps, p->tap_count, name);
     int64_t have, index[OCT_MAX_RANK] = {0};
+    if (!port) /* an output is kept anyway */
+        port = find_port(p, p->outputs, p->output_count, name);
     if (!port)
         return oct_fail_node(oct_fail(OCT_ERR_USAGE, "the plan keeps no tensor '%s'", name), name);
     OCT_TRY(oct_size_count(port->dims, (int)port->rank, &have));
