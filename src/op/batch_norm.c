@@ -1,5 +1,5 @@
-/* BatchNormalization that was not folded into a convolution: y = x * a + b with one a and b a channel.  Constants are combined here in
- * double; statistics that are computed in the graph become steps of their own. Training mode is not supported. */
+/* BatchNormalization that was not folded into a convolution: y = x * a + b with one a and b a channel.  Constants are combined here
+ * in double; statistics that are computed in the graph become steps of their own. Training mode is not supported. */
 #include "op/ops.h"
 
 #include <math.h>
@@ -39,7 +39,8 @@ static oct_status binary(oct_lower *l, oct_binary_fn fn, int32_t a, int32_t b, i
 static oct_status constant_factors(oct_lower *l, const oct_node *n, int64_t c, float eps, int32_t *a, int32_t *b)
 {
     float *fa = NULL, *fb = NULL;
-    const float *scale = n->inputs[SCALE]->data, *bias = n->inputs[BIAS]->data, *mean = n->inputs[MEAN]->data, *var = n->inputs[VAR]->data;
+    const float *scale = n->inputs[SCALE]->data, *bias = n->inputs[BIAS]->data, *mean = n->inputs[MEAN]->data,
+                *var = n->inputs[VAR]->data;
     OCT_TRY(oct_arena_alloc(l->d->arena, c * (int64_t)sizeof *fa, (void **)&fa));
     OCT_TRY(oct_arena_alloc(l->d->arena, c * (int64_t)sizeof *fb, (void **)&fb));
     for (int64_t i = 0; i < c; i++) {

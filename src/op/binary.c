@@ -8,7 +8,10 @@
 #include "num/num.h"
 #include "op/code.h"
 
-static bool is_comparison(oct_op op) { return op == OCT_OP_EQUAL || op == OCT_OP_GREATER || op == OCT_OP_LESS; }
+static bool is_comparison(oct_op op)
+{
+    return op == OCT_OP_EQUAL || op == OCT_OP_GREATER || op == OCT_OP_LESS;
+}
 
 /* One element of a followed computation; symbols are dimensions, hence never negative. */
 static int64_t known_result(oct_op op, int64_t a, int64_t b)
@@ -40,7 +43,8 @@ static int64_t known_result(oct_op op, int64_t a, int64_t b)
         if (la && lb)
             return 0;
         return (la && a < 0) || (lb && b < 0) ? 0 : OCT_KNOWN_NONE;
-    default: return OCT_KNOWN_NONE;
+    default:
+        return OCT_KNOWN_NONE;
     }
 }
 
@@ -76,15 +80,24 @@ oct_status oct_op_infer_binary(oct_graph *g, oct_node *n)
 static oct_binary_fn function_of(oct_op op)
 {
     switch (op) {
-    case OCT_OP_SUB: return OCT_BINARY_SUB;
-    case OCT_OP_MUL: return OCT_BINARY_MUL;
-    case OCT_OP_DIV: return OCT_BINARY_DIV;
-    case OCT_OP_POW: return OCT_BINARY_POW;
-    case OCT_OP_PRELU: return OCT_BINARY_PRELU;
-    case OCT_OP_EQUAL: return OCT_BINARY_EQUAL;
-    case OCT_OP_GREATER: return OCT_BINARY_GREATER;
-    case OCT_OP_LESS: return OCT_BINARY_LESS;
-    default: return OCT_BINARY_ADD;
+    case OCT_OP_SUB:
+        return OCT_BINARY_SUB;
+    case OCT_OP_MUL:
+        return OCT_BINARY_MUL;
+    case OCT_OP_DIV:
+        return OCT_BINARY_DIV;
+    case OCT_OP_POW:
+        return OCT_BINARY_POW;
+    case OCT_OP_PRELU:
+        return OCT_BINARY_PRELU;
+    case OCT_OP_EQUAL:
+        return OCT_BINARY_EQUAL;
+    case OCT_OP_GREATER:
+        return OCT_BINARY_GREATER;
+    case OCT_OP_LESS:
+        return OCT_BINARY_LESS;
+    default:
+        return OCT_BINARY_ADD;
     }
 }
 
@@ -189,7 +202,8 @@ oct_status oct_op_lower_binary(oct_lower *l, oct_node *n)
     OCT_TRY(oct_lower_in(l, b, OCT_LAYOUT_ANY, &in[1]));
     if (a->dtype != b->dtype) { /* Pow: the exponent in the type of the base */
         OCT_TRY(oct_lower_temp_like(l, in[1], a->dtype, &cast));
-        OCT_TRY(oct_lower_step(l, OCT_STEP_CAST, OCT_PREC_CONVERT, "", 1, &in[1], 1, &cast, &(oct_p_none){0}, sizeof(oct_p_none), NULL));
+        OCT_TRY(oct_lower_step(l, OCT_STEP_CAST, OCT_PREC_CONVERT, "", 1, &in[1], 1, &cast, &(oct_p_none){0}, sizeof(oct_p_none),
+                               NULL));
         in[1] = cast;
     }
     OCT_TRY(oct_lower_out(l, n->outputs[0], oct_lower_joint_layout(l, n), &out));

@@ -3,7 +3,10 @@
 
 #include "op/code.h"
 
-static bool is_number(oct_dtype t) { return oct_dtype_size(t) != 0 && t != OCT_STRING; }
+static bool is_number(oct_dtype t)
+{
+    return oct_dtype_size(t) != 0 && t != OCT_STRING;
+}
 
 oct_status oct_op_infer_cast(oct_graph *g, oct_node *n)
 {
@@ -12,7 +15,8 @@ oct_status oct_op_infer_cast(oct_graph *g, oct_node *n)
     oct_dtype to = (oct_dtype)oct_node_int(n, "to", OCT_DTYPE_NONE);
     OCT_TRY(oct_infer_need(n, 0, &x));
     if (!is_number(to) || !is_number(x->dtype))
-        return oct_op_unsupported(n, "from type %s to %s (%lld)", oct_dtype_name(x->dtype), oct_dtype_name(to), (long long)oct_node_int(n, "to", 0));
+        return oct_op_unsupported(n, "from type %s to %s (%lld)", oct_dtype_name(x->dtype), oct_dtype_name(to),
+                                  (long long)oct_node_int(n, "to", 0));
     OCT_TRY(oct_infer_out(g, n, 0, to, &x->shape));
     int count = to == OCT_S64 || to == OCT_S32 ? oct_infer_known(x, known) : -1;
     return count >= 0 ? oct_infer_set_known(g, n, 0, known, count) : OCT_OK;

@@ -17,13 +17,15 @@ bool oct_same_codes(const oct_stored_quant *a, const oct_stored_quant *b)
     return a->scale == b->scale && a->zero == b->zero && a->lo == b->lo && a->hi == b->hi;
 }
 
-oct_status oct_lower_table(oct_lower *l, int32_t in, const oct_stored_quant *x, int32_t out, const oct_stored_quant *y, const oct_p_unary *fn)
+oct_status oct_lower_table(oct_lower *l, int32_t in, const oct_stored_quant *x, int32_t out, const oct_stored_quant *y,
+                           const oct_p_unary *fn)
 {
     uint8_t table[256];
     oct_p_table p;
     for (int q = 0; q < 256; q++) {
         float real = oct_dequantize(q, x->scale, x->zero);
-        table[q] = (uint8_t)oct_quantize(fn ? oct_unaryf((oct_unary_fn)fn->fn, fn->alpha, fn->beta, real) : real, y->scale, y->zero, y->lo, y->hi);
+        table[q] = (uint8_t)oct_quantize(fn ? oct_unaryf((oct_unary_fn)fn->fn, fn->alpha, fn->beta, real) : real, y->scale, y->zero,
+                                         y->lo, y->hi);
     }
     OCT_TRY(oct_draft_const(l->d, table, sizeof table, &p.table_at));
     return oct_lower_step(l, OCT_STEP_TABLE, OCT_PREC_INT8, oct_table_best(l->isa)->name, 1, &in, 1, &out, &p, sizeof p, NULL);
@@ -50,7 +52,8 @@ oct_status oct_lower_quantize_step(oct_lower *l, bool quantize, int32_t in, int3
     const char *tactic = quantize ? oct_quantize_best(l->isa)->name : oct_dequantize_best(l->isa)->name;
     OCT_TRY(oct_draft_const(l->d, &q->scale, sizeof q->scale, &p.scale_at));
     OCT_TRY(oct_draft_const(l->d, &q->zero, sizeof q->zero, &p.zero_at));
-    return oct_lower_step(l, quantize ? OCT_STEP_QUANTIZE : OCT_STEP_DEQUANTIZE, OCT_PREC_CONVERT, tactic, 1, &in, 1, &out, &p, sizeof p, NULL);
+    return oct_lower_step(l, quantize ? OCT_STEP_QUANTIZE : OCT_STEP_DEQUANTIZE, OCT_PREC_CONVERT, tactic, 1, &in, 1, &out, &p,
+                          sizeof p, NULL);
 }
 
 oct_status oct_lower_pool(oct_lower *l, int32_t in, int32_t out, const oct_p_pool *p)
@@ -62,8 +65,8 @@ oct_status oct_lower_pool(oct_lower *l, int32_t in, int32_t out, const oct_p_poo
 }
 
 /* Pool of the view in = [n, c, pixels] with the given strides into out = dense [n, c]; in holds the codes or floats of x. */
-static oct_status pool_view(oct_lower *l, const oct_value *x, const oct_value *y, int32_t in, const int64_t *dims, const int64_t *strides,
-                            int32_t out, bool is_max)
+static oct_status pool_view(oct_lower *l, const oct_value *x, const oct_value *y, int32_t in, const int64_t *dims,
+                            const int64_t *strides, int32_t out, bool is_max)
 {
     bool codes = oct_lower_precision(x) == OCT_PREC_INT8;
     oct_stored_quant qx, qy;
@@ -83,7 +86,8 @@ static oct_status pool_view(oct_lower *l, const oct_value *x, const oct_value *y
         p.scale = (double)qx.scale / qy.scale;
     }
     OCT_TRY(oct_lower_subview(l, in, 3, dims, strides, 0, &in_view));
-    OCT_TRY(oct_lower_subview(l, out, 3, (const int64_t[]){dims[0], dims[1], 1}, (const int64_t[]){dims[1], 1, dims[1]}, 0, &out_view));
+    OCT_TRY(
+        oct_lower_subview(l, out, 3, (const int64_t[]){dims[0], dims[1], 1}, (const int64_t[]){dims[1], 1, dims[1]}, 0, &out_view));
     return oct_lower_pool(l, in_view, out_view, &p);
 }
 
@@ -107,5 +111,6 @@ oct_status oct_lower_run_pool(oct_lower *l, oct_value *x, oct_value *y, const in
         OCT_TRY(oct_lower_moved(l, x, y, OCT_LAYOUT_PLAIN, &in));
     else
         OCT_TRY(oct_lower_in(l, x, OCT_LAYOUT_PLAIN, &in));
-    return pool_view(l, x, y, in, (const int64_t[]){dims[0], dims[2], dims[1]}, (const int64_t[]){dims[1] * dims[2], 1, dims[2]}, out, is_max);
+    return pool_view(l, x, y, in, (const int64_t[]){dims[0], dims[2], dims[1]}, (const int64_t[]){dims[1] * dims[2], 1, dims[2]},
+                     out, is_max);
 }

@@ -9,8 +9,10 @@
 oct_status oct_lower_quant(const oct_lower *l, const oct_value *v, oct_stored_quant *out);
 bool oct_same_codes(const oct_stored_quant *a, const oct_stored_quant *b);
 /* TABLE step from tensor in to tensor out: q -> quantize(fn(dequantize(q))), all 256 stored codes (DESIGN 3.6). */
-oct_status oct_lower_table(oct_lower *l, int32_t in, const oct_stored_quant *x, int32_t out, const oct_stored_quant *y, const oct_p_unary *fn);
-/* The tensor of x for an operator that moves codes to y unchanged: x itself, or, where y has other parameters, a requantized copy. */
+oct_status oct_lower_table(oct_lower *l, int32_t in, const oct_stored_quant *x, int32_t out, const oct_stored_quant *y,
+                           const oct_p_unary *fn);
+/* The tensor of x for an operator that moves codes to y unchanged: x itself, or, where y has other parameters, a requantized copy.
+ */
 oct_status oct_lower_moved(oct_lower *l, oct_value *x, const oct_value *y, oct_layout want, int32_t *tensor);
 /* Steps with the best kernel of their family for l->isa. */
 oct_status oct_lower_quantize_step(oct_lower *l, bool quantize, int32_t in, int32_t out, const oct_stored_quant *q);

@@ -65,7 +65,8 @@ static oct_status lower_part(oct_lower *l, oct_value *x, oct_value *y, int32_t i
     oct_stored_quant qx, qy;
     if (oct_value_stored_quant(x, &qx) && oct_value_stored_quant(y, &qy) && !oct_same_codes(&qx, &qy))
         return oct_lower_table(l, in, &qx, part, &qy, NULL);
-    return oct_lower_step(l, OCT_STEP_COPY, oct_lower_precision(y), "", 1, &in, 1, &part, &(oct_p_none){0}, sizeof(oct_p_none), NULL);
+    return oct_lower_step(l, OCT_STEP_COPY, oct_lower_precision(y), "", 1, &in, 1, &part, &(oct_p_none){0}, sizeof(oct_p_none),
+                          NULL);
 }
 
 oct_status oct_op_lower_concat(oct_lower *l, oct_node *n)

@@ -18,8 +18,10 @@ oct_status oct_op_infer_dequantize(oct_graph *g, oct_node *n)
     case OCT_S4:
     case OCT_U16:
     case OCT_S16:
-    case OCT_S32: break;
-    default: return oct_op_unsupported(n, "codes of type %s", oct_dtype_name(x->dtype));
+    case OCT_S32:
+        break;
+    default:
+        return oct_op_unsupported(n, "codes of type %s", oct_dtype_name(x->dtype));
     }
     OCT_TRY(oct_qparams_check(g, n, &x->shape));
     return oct_infer_out(g, n, 0, scale->dtype, &x->shape);
@@ -34,5 +36,6 @@ oct_status oct_op_lower_dequantize(oct_lower *l, oct_node *n)
     OCT_TRY(oct_qparams_lower(l, n, x->dtype, &x->shape, &p, &q));
     OCT_TRY(oct_lower_in(l, x, OCT_LAYOUT_ANY, &in));
     OCT_TRY(oct_lower_out(l, y, y->is_output && y->user_count == 0 ? OCT_LAYOUT_PLAIN : oct_lower_layout(l, x), &out));
-    return oct_lower_step(l, OCT_STEP_DEQUANTIZE, OCT_PREC_CONVERT, oct_dequantize_best(l->isa)->name, 1, &in, 1, &out, &p, sizeof p, NULL);
+    return oct_lower_step(l, OCT_STEP_DEQUANTIZE, OCT_PREC_CONVERT, oct_dequantize_best(l->isa)->name, 1, &in, 1, &out, &p,
+                          sizeof p, NULL);
 }

@@ -85,7 +85,8 @@ oct_status oct_op_lower_gather(oct_lower *l, oct_node *n)
     if (index->data) {
         OCT_TRY(check_indices(n, index, x->shape.dim[axis]));
         if (count == 1)
-            return lower_single(l, n, axis, index->dtype == OCT_S64 ? *(const int64_t *)index->data : *(const int32_t *)index->data);
+            return lower_single(l, n, axis,
+                                index->dtype == OCT_S64 ? *(const int64_t *)index->data : *(const int32_t *)index->data);
     }
     int32_t in[2], out;
     oct_p_axis p = {.axis = axis};

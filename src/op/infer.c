@@ -182,7 +182,8 @@ oct_status oct_infer_set_known(oct_graph *g, oct_node *n, int i, const int64_t *
 {
     oct_value *v = oct_node_out(n, i);
     bool fits = v && count >= 0 && count <= OCT_KNOWN_MAX && v->shape.rank >= 0 && v->shape.rank <= 1 &&
-                (v->shape.rank ? v->shape.dim[0] : 1) == count && (v->dtype == OCT_S64 || v->dtype == OCT_S32 || v->dtype == OCT_BOOL);
+                (v->shape.rank ? v->shape.dim[0] : 1) == count &&
+                (v->dtype == OCT_S64 || v->dtype == OCT_S32 || v->dtype == OCT_BOOL);
     if (!fits)
         return OCT_OK;
     return oct_arena_memdup(g->arena, known, (count ? count : 1) * (int64_t)sizeof *known, (void **)&v->known);
@@ -204,7 +205,10 @@ static oct_status window_ints(const oct_node *n, const char *name, int spatial, 
     return OCT_OK;
 }
 
-static int64_t extent(const oct_window *w, int i) { return (w->kernel[i] - 1) * w->dilation[i] + 1; }
+static int64_t extent(const oct_window *w, int i)
+{
+    return (w->kernel[i] - 1) * w->dilation[i] + 1;
+}
 
 static oct_status window_pads(const oct_node *n, const int64_t *in, oct_window *w)
 {
@@ -267,8 +271,8 @@ oct_status oct_window_out(oct_graph *g, const oct_node *n, const oct_window *w, 
         return OCT_OK;
     }
     if (in + margin < 0)
-        return oct_op_bad(n, "the window of %lld does not fit into %lld elements with pads %lld and %lld on axis %d", (long long)extent(w, i),
-                          (long long)in, (long long)w->begin[i], (long long)w->end[i], i + 2);
+        return oct_op_bad(n, "the window of %lld does not fit into %lld elements with pads %lld and %lld on axis %d",
+                          (long long)extent(w, i), (long long)in, (long long)w->begin[i], (long long)w->end[i], i + 2);
     int64_t steps = w->ceil_mode ? oct_div_up(in + margin, stride) : (in + margin) / stride;
     /* A window that would start in the end padding is dropped (ONNX, since opset 19; frameworks always did). */
     if (w->ceil_mode && steps * stride >= in + w->begin[i])

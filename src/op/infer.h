@@ -5,15 +5,27 @@
 
 #include "ir/op.h"
 
-#define OCT_KNOWN_MAX 64                    /* longest tensor whose contents are followed */
-#define OCT_KNOWN_NONE INT64_MIN            /* one unknown entry */
+#define OCT_KNOWN_MAX  64        /* longest tensor whose contents are followed */
+#define OCT_KNOWN_NONE INT64_MIN /* one unknown entry */
 #define OCT_SHAPE_TEXT 256
 
 /* Symbolic contents, coded as oct_value.known: literals >= -2^31, else a symbol, else unknown. */
-static inline bool oct_known_literal(int64_t k) { return k >= -((int64_t)1 << 31); }
-static inline int64_t oct_known_of_dim(int64_t dim) { return dim >= 0 ? dim : INT64_MIN - dim; }
-static inline bool oct_known_symbol(int64_t k) { return !oct_known_literal(k) && k != OCT_KNOWN_NONE; }
-static inline int64_t oct_dim_of_symbol(int64_t k) { return -1 - (k - (INT64_MIN + 1)); }
+static inline bool oct_known_literal(int64_t k)
+{
+    return k >= -((int64_t)1 << 31);
+}
+static inline int64_t oct_known_of_dim(int64_t dim)
+{
+    return dim >= 0 ? dim : INT64_MIN - dim;
+}
+static inline bool oct_known_symbol(int64_t k)
+{
+    return !oct_known_literal(k) && k != OCT_KNOWN_NONE;
+}
+static inline int64_t oct_dim_of_symbol(int64_t k)
+{
+    return -1 - (k - (INT64_MIN + 1));
+}
 
 /* Fail with "<Op> '<node>': <text>" and the node in the error record. CONTENT and UNSUPPORTED. */
 oct_status oct_op_bad(const oct_node *n, const char *format, ...) __attribute__((format(printf, 2, 3), cold));
@@ -44,10 +56,10 @@ oct_status oct_infer_set_known(oct_graph *g, oct_node *n, int i, const int64_t *
 
 /* Kernel, strides, dilations and pads of a sliding window over up to 3 spatial axes. */
 typedef struct oct_window {
-    int n;                                              /* spatial axes */
+    int n; /* spatial axes */
     int64_t kernel[3], stride[3], dilation[3], begin[3], end[3];
     bool ceil_mode;
-    bool same;                                          /* auto_pad SAME_*: out = ceil(in / stride), pads from the input */
+    bool same; /* auto_pad SAME_*: out = ceil(in / stride), pads from the input */
 } oct_window;
 /* Attributes strides, dilations, pads, auto_pad, ceil_mode; in = dimensions of the spatial axes
  * (symbols allowed). kernel is given by the caller. Everything is checked to fit int32. */

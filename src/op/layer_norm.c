@@ -1,5 +1,5 @@
-/* LayerNormalization over the last axes, always in float (DESIGN 3.7).  The optional outputs, mean and inverse deviation, are steps of
- * their own where somebody reads them. */
+/* LayerNormalization over the last axes, always in float (DESIGN 3.7).  The optional outputs, mean and inverse deviation, are steps
+ * of their own where somebody reads them. */
 #include "op/ops.h"
 
 #include <math.h>
@@ -26,7 +26,8 @@ oct_status oct_op_infer_layer_norm(oct_graph *g, oct_node *n)
         OCT_TRY(oct_infer_broadcast(g, n, &tail, &v->shape, &joint));
         char tv[OCT_SHAPE_TEXT], tx[OCT_SHAPE_TEXT];
         if (joint.rank != tail.rank || (oct_shape_is_concrete(&tail) && !oct_shape_equal(&joint, &tail)))
-            return oct_op_bad(n, "'%s' %s does not fit %s", v->name, oct_shape_text(g, &v->shape, tv), oct_shape_text(g, &x->shape, tx));
+            return oct_op_bad(n, "'%s' %s does not fit %s", v->name, oct_shape_text(g, &v->shape, tv),
+                              oct_shape_text(g, &x->shape, tx));
     }
     OCT_TRY(oct_infer_out(g, n, 0, x->dtype, &x->shape));
     for (int i = axis; i < stat.rank; i++)

@@ -6,17 +6,18 @@
 #include <string.h>
 #include "num/num.h"
 #include "op/infer.h"
+#include "op/strides.h"
 
 typedef struct value_tensors {
-    int32_t home;          /* as its producer left it; -1 = not made yet */
-    int32_t plain, nhwc;   /* copies or canonical views in that layout; -1 = none */
+    int32_t home;        /* as its producer left it; -1 = not made yet */
+    int32_t plain, nhwc; /* copies or canonical views in that layout; -1 = none */
 } value_tensors;
 
 /* The position of a value in this list is kept in its mark. */
 typedef struct lower_state {
     value_tensors *values;
     int64_t count;
-    const oct_node *text_of;    /* node whose sources text is cached */
+    const oct_node *text_of; /* node whose sources text is cached */
     const char *sources;
 } lower_state;
 
@@ -62,7 +63,10 @@ static value_tensors *tensors_of(const oct_lower *l, const oct_value *v)
     return &state->values[v->mark];
 }
 
-const oct_plan_tensor *oct_lower_tensor(const oct_lower *l, int32_t tensor) { return &l->d->tensors[tensor]; }
+const oct_plan_tensor *oct_lower_tensor(const oct_lower *l, int32_t tensor)
+{
+    return &l->d->tensors[tensor];
+}
 
 /* --- types, strides ---------------------------------------------------------------------------------------------------- */
 
@@ -71,56 +75,16 @@ static oct_dtype physical(oct_dtype dtype)
     switch (dtype) {
     case OCT_S8:
     case OCT_S4:
-    case OCT_U4: return OCT_U8;
-    default: return dtype;
+    case OCT_U4:
+        return OCT_U8;
+    default:
+        return dtype;
     }
 }
 
-static bool is_biased(oct_dtype dtype) { return dtype == OCT_S8 || dtype == OCT_S4; }
-
-static void plain_strides(int rank, const int64_t *dims, int64_t *strides)
+static bool is_biased(oct_dtype dtype)
 {
-    int64_t step = 1;
-    for (int i = rank; i-- > 0;) {
-        strides[i] = step;
-        step *= dims[i] ? dims[i] : 1;
-    }
-}
-
-static void nhwc_strides(int rank, const int64_t *dims, int64_t *strides)
-{
-    int64_t step = dims[1] ? dims[1] : 1;
-    strides[1] = 1;
-    for (int i = rank; i-- > 2;) {
-        strides[i] = step;
-        step *= dims[i] ? dims[i] : 1;
-    }
-    strides[0] = step;
-}
-
-static void layout_strides(oct_layout layout, int rank, const int64_t *dims, int64_t *strides)
-{
-    if (layout == OCT_LAYOUT_NHWC && rank >= 3)
-        nhwc_strides(rank, dims, strides);
-    else
-        plain_strides(rank, dims, strides);
-}
-
-/* Do both strides visit the same elements? Those of axes of one element do not matter, nor any of an empty tensor. */
-static bool same_walk(const oct_plan_tensor *t, const int64_t *strides)
-{
-    for (int i = 0; i < t->rank; i++)
-        if (t->dims[i] == 0)
-            return true;
-    for (int i = 0; i < t->rank; i++)
-        if (t->dims[i] > 1 && t->strides[i] != strides[i])
-            return false;
-    return true;
-}
-
-static bool same_strides(const oct_plan_tensor *t, const int64_t *strides)
-{
-    return t->rank == 0 || memcmp(t->strides, strides, (size_t)t->rank * sizeof *strides) == 0;
+    return dtype == OCT_S8 || dtype == OCT_S4;
 }
 
 bool oct_value_stored_quant(const oct_value *v, oct_stored_quant *out)
@@ -130,20 +94,28 @@ bool oct_value_stored_quant(const oct_value *v, oct_stored_quant *out)
         return false;
     oct_stored_quant r = {q->scale[0], q->zero[0], 0, 255};
     switch (v->dtype) {
-    case OCT_U8: break;
-    case OCT_S8: r.zero += 128; break;
-    case OCT_U4: r.hi = 15; break;
+    case OCT_U8:
+        break;
+    case OCT_S8:
+        r.zero += 128;
+        break;
+    case OCT_U4:
+        r.hi = 15;
+        break;
     case OCT_S4:
         r.zero += 128;
         r.lo = 120;
         r.hi = 135;
         break;
-    case OCT_U16: r.hi = 65535; break;
+    case OCT_U16:
+        r.hi = 65535;
+        break;
     case OCT_S16:
         r.lo = -32768;
         r.hi = 32767;
         break;
-    default: return false;
+    default:
+        return false;
     }
     *out = r;
     return true;
@@ -155,12 +127,15 @@ oct_precision oct_lower_precision(const oct_value *v)
     case OCT_F32:
     case OCT_F64:
     case OCT_F16:
-    case OCT_BF16: return OCT_PREC_FLOAT;
+    case OCT_BF16:
+        return OCT_PREC_FLOAT;
     case OCT_U8:
     case OCT_S8:
     case OCT_U4:
-    case OCT_S4: return OCT_PREC_INT8;
-    default: return OCT_PREC_INTEGER;
+    case OCT_S4:
+        return OCT_PREC_INT8;
+    default:
+        return OCT_PREC_INTEGER;
     }
 }
 
@@ -176,7 +151,11 @@ void oct_lower_reason(oct_lower *l, const char *text)
 static oct_status describe(const oct_lower *l, const oct_value *v, const int64_t *strides, oct_plan_tensor *t)
 {
     oct_stored_quant q;
-    oct_plan_tensor r = {.dtype = (uint8_t)physical(v->dtype), .rank = (uint8_t)v->shape.rank, .biased = is_biased(v->dtype), .root = -1, .port = -1};
+    oct_plan_tensor r = {.dtype = (uint8_t)physical(v->dtype),
+                         .rank = (uint8_t)v->shape.rank,
+                         .biased = is_biased(v->dtype),
+                         .root = -1,
+                         .port = -1};
     if (!oct_shape_is_concrete(&v->shape))
         return oct_fail(OCT_ERR_UNSUPPORTED, "tensor '%s' has a shape that is only known at run time", v->name);
     if (!oct_dtype_size((oct_dtype)r.dtype))
@@ -220,7 +199,8 @@ static oct_status new_view(oct_lower *l, const char *name, int32_t of, int64_t b
 }
 
 /* Elements of `size` bytes from dense C order to dense layout order, 128 added to s8 codes. */
-static void permute(const uint8_t *from, uint8_t *to, size_t size, int rank, const int64_t *dims, const int64_t *strides, int64_t count, int bias)
+static void permute(const uint8_t *from, uint8_t *to, size_t size, int rank, const int64_t *dims, const int64_t *strides,
+                    int64_t count, int bias)
 {
     int64_t index[OCT_MAX_RANK] = {0}, at = 0;
     for (int64_t i = 0; i < count; i++) {
@@ -251,10 +231,11 @@ static oct_status put_const(oct_lower *l, const char *name, const void *data, oc
 
 oct_status oct_lower_const(oct_lower *l, oct_dtype dtype, int rank, const int64_t *dims, const void *data, int32_t *tensor)
 {
-    oct_plan_tensor t = {.dtype = (uint8_t)physical(dtype), .rank = (uint8_t)rank, .biased = is_biased(dtype), .root = -1, .port = -1};
+    oct_plan_tensor t = {
+        .dtype = (uint8_t)physical(dtype), .rank = (uint8_t)rank, .biased = is_biased(dtype), .root = -1, .port = -1};
     if (rank)
         memcpy(t.dims, dims, (size_t)rank * sizeof *dims);
-    plain_strides(rank, t.dims, t.strides);
+    oct_strides_plain(rank, t.dims, t.strides);
     return put_const(l, "", data, &t, tensor);
 }
 
@@ -264,7 +245,7 @@ static oct_status value_const(oct_lower *l, const oct_value *v, oct_layout layou
     oct_plan_tensor t;
     if (!oct_shape_is_concrete(&v->shape))
         return oct_fail(OCT_ERR_INTERNAL, "constant '%s' has no shape", v->name);
-    layout_strides(layout, v->shape.rank, v->shape.dim, strides);
+    oct_strides_of_layout(layout, v->shape.rank, v->shape.dim, strides);
     OCT_TRY(describe(l, v, strides, &t));
     return put_const(l, v->name, v->data, &t, id);
 }
@@ -298,10 +279,10 @@ oct_status oct_lower_in(oct_lower *l, oct_value *v, oct_layout want, int32_t *te
     if (*slot < 0) {
         int64_t strides[OCT_MAX_RANK];
         const oct_plan_tensor *home = oct_lower_tensor(l, vt->home);
-        layout_strides(want, home->rank, home->dims, strides);
-        if (same_strides(home, strides))
+        oct_strides_of_layout(want, home->rank, home->dims, strides);
+        if (oct_strides_equal(home, strides))
             *slot = vt->home;
-        else if (same_walk(home, strides))
+        else if (oct_strides_same_walk(home, strides))
             OCT_TRY(oct_lower_subview(l, vt->home, home->rank, v->shape.dim, strides, 0, slot));
         else if (v->data)
             OCT_TRY(value_const(l, v, want, slot));
@@ -318,7 +299,7 @@ oct_status oct_lower_out(oct_lower *l, oct_value *v, oct_layout layout, int32_t 
     oct_plan_tensor t;
     if (!oct_shape_is_concrete(&v->shape))
         return oct_fail(OCT_ERR_UNSUPPORTED, "tensor '%s' has a shape that is only known at run time", v->name);
-    layout_strides(layout, v->shape.rank, v->shape.dim, strides);
+    oct_strides_of_layout(layout, v->shape.rank, v->shape.dim, strides);
     OCT_TRY(describe(l, v, strides, &t));
     OCT_TRY(new_root(l, v->name, &t, tensor));
     tensors_of(l, v)->home = *tensor;
@@ -345,7 +326,8 @@ oct_status oct_lower_view(oct_lower *l, oct_value *v, int32_t of, const int64_t 
     return new_view(l, v->name, of, byte_offset, &t, &tensors_of(l, v)->home);
 }
 
-oct_status oct_lower_subview(oct_lower *l, int32_t of, int rank, const int64_t *dims, const int64_t *strides, int64_t byte_offset, int32_t *tensor)
+oct_status oct_lower_subview(oct_lower *l, int32_t of, int rank, const int64_t *dims, const int64_t *strides, int64_t byte_offset,
+                             int32_t *tensor)
 {
     oct_plan_tensor t = *oct_lower_tensor(l, of);
     t.rank = (uint8_t)rank;
@@ -358,29 +340,18 @@ oct_status oct_lower_subview(oct_lower *l, int32_t of, int rank, const int64_t *
 
 oct_status oct_lower_temp(oct_lower *l, oct_dtype dtype, int rank, const int64_t *dims, int32_t *tensor)
 {
-    oct_plan_tensor t = {.place = OCT_PLACE_ARENA, .dtype = (uint8_t)physical(dtype), .rank = (uint8_t)rank, .biased = is_biased(dtype), .port = -1};
+    oct_plan_tensor t = {
+        .place = OCT_PLACE_ARENA, .dtype = (uint8_t)physical(dtype), .rank = (uint8_t)rank, .biased = is_biased(dtype), .port = -1};
     if (rank)
         memcpy(t.dims, dims, (size_t)rank * sizeof *dims);
-    plain_strides(rank, t.dims, t.strides);
+    oct_strides_plain(rank, t.dims, t.strides);
     return new_root(l, "", &t, tensor);
-}
-
-static oct_layout tensor_layout(const oct_plan_tensor *t)
-{
-    int64_t inner = 0;
-    if (t->rank < 3)
-        return OCT_LAYOUT_PLAIN;
-    for (int i = 2; i < t->rank; i++)
-        if (t->dims[i] > 1)
-            inner = inner ? oct_min64(inner, t->strides[i]) : t->strides[i];
-    bool channels_last = t->dims[1] > 1 && t->strides[1] == 1 && inner > 1;
-    return channels_last ? OCT_LAYOUT_NHWC : OCT_LAYOUT_PLAIN;
 }
 
 oct_layout oct_lower_layout(const oct_lower *l, const oct_value *v)
 {
     int32_t home = tensors_of(l, v)->home;
-    return home < 0 ? OCT_LAYOUT_PLAIN : tensor_layout(oct_lower_tensor(l, home));
+    return home < 0 ? OCT_LAYOUT_PLAIN : oct_strides_layout(oct_lower_tensor(l, home));
 }
 
 oct_layout oct_lower_joint_layout(const oct_lower *l, const oct_node *n)
@@ -401,8 +372,10 @@ bool oct_lower_feeds_nhwc(const oct_value *v)
         case OCT_OP_MAX_POOL:
         case OCT_OP_AVERAGE_POOL:
         case OCT_OP_GLOBAL_MAX_POOL:
-        case OCT_OP_GLOBAL_AVERAGE_POOL: return true;
-        default: break;
+        case OCT_OP_GLOBAL_AVERAGE_POOL:
+            return true;
+        default:
+            break;
         }
     return false;
 }
@@ -410,50 +383,13 @@ bool oct_lower_feeds_nhwc(const oct_value *v)
 oct_status oct_lower_temp_like(oct_lower *l, int32_t tensor_of, oct_dtype dtype, int32_t *tensor)
 {
     const oct_plan_tensor *like = oct_lower_tensor(l, tensor_of);
-    oct_plan_tensor t = {.place = OCT_PLACE_ARENA, .dtype = (uint8_t)physical(dtype), .rank = like->rank, .biased = like->biased, .port = -1};
+    oct_plan_tensor t = {
+        .place = OCT_PLACE_ARENA, .dtype = (uint8_t)physical(dtype), .rank = like->rank, .biased = like->biased, .port = -1};
     if (physical(dtype) != like->dtype)
         t.biased = is_biased(dtype);
     memcpy(t.dims, like->dims, sizeof t.dims);
-    layout_strides(tensor_layout(like), t.rank, t.dims, t.strides);
+    oct_strides_of_layout(oct_strides_layout(like), t.rank, t.dims, t.strides);
     return new_root(l, "", &t, tensor);
-}
-
-/* Strides of the same elements under new dims: groups of axes with equal products must be contiguous among themselves. */
-static bool reshape_strides(const oct_plan_tensor *t, int rank, const int64_t *dims, int64_t *strides)
-{
-    int64_t od[OCT_MAX_RANK], os[OCT_MAX_RANK];
-    int on = 0, oi = 0, ni = 0;
-    for (int i = 0; i < t->rank; i++)
-        if (t->dims[i] != 1) {
-            od[on] = t->dims[i];
-            os[on++] = t->strides[i];
-        }
-    for (int i = 0; i < rank; i++)
-        strides[i] = 1;
-    while (oi < on && ni < rank) {
-        int o_end = oi + 1, n_end = ni + 1;
-        int64_t op = od[oi], np = dims[ni];
-        while (op != np) {
-            if (np < op) {
-                if (n_end >= rank)
-                    return false;
-                np *= dims[n_end++];
-            } else {
-                if (o_end >= on)
-                    return false;
-                op *= od[o_end++];
-            }
-        }
-        for (int k = oi; k + 1 < o_end; k++)
-            if (os[k] != od[k + 1] * os[k + 1])
-                return false;
-        strides[n_end - 1] = os[o_end - 1];
-        for (int k = n_end - 1; k > ni; k--)
-            strides[k - 1] = strides[k] * dims[k];
-        oi = o_end;
-        ni = n_end;
-    }
-    return true;
 }
 
 oct_status oct_lower_reshaped(oct_lower *l, int32_t t, int rank, const int64_t *dims, int32_t *tensor)
@@ -463,10 +399,10 @@ oct_status oct_lower_reshaped(oct_lower *l, int32_t t, int rank, const int64_t *
     bool empty = false;
     for (int i = 0; i < from->rank; i++)
         empty |= from->dims[i] == 0;
-    plain_strides(rank, dims, strides);
-    plain_strides(from->rank, from->dims, plain);
+    oct_strides_plain(rank, dims, strides);
+    oct_strides_plain(from->rank, from->dims, plain);
     *tensor = -1;
-    if (!empty && !same_walk(from, plain) && !reshape_strides(from, rank, dims, strides))
+    if (!empty && !oct_strides_same_walk(from, plain) && !oct_strides_reshape(from, rank, dims, strides))
         return OCT_OK;
     return oct_lower_subview(l, t, rank, dims, strides, 0, tensor);
 }
@@ -496,15 +432,20 @@ static oct_status sources_text(oct_lower *l, const char **out)
 static const char *step_reason(const oct_lower *l, oct_step_kind kind, oct_precision precision)
 {
     switch (precision) {
-    case OCT_PREC_FLOAT: return l->node && l->node->reason ? l->node->reason : "not quantized";
-    case OCT_PREC_INTEGER: return "index and shape arithmetic";
-    case OCT_PREC_CONVERT: return kind == OCT_STEP_COPY ? "memory layout" : "conversion between types";
-    default: return "";
+    case OCT_PREC_FLOAT:
+        return l->node && l->node->reason ? l->node->reason : "not quantized";
+    case OCT_PREC_INTEGER:
+        return "index and shape arithmetic";
+    case OCT_PREC_CONVERT:
+        return kind == OCT_STEP_COPY ? "memory layout" : "conversion between types";
+    default:
+        return "";
     }
 }
 
-oct_status oct_lower_step(oct_lower *l, oct_step_kind kind, oct_precision precision, const char *tactic, int n_in, const int32_t *in, int n_out,
-                          const int32_t *out, const void *params, size_t params_size, oct_plan_step **step)
+oct_status oct_lower_step(oct_lower *l, oct_step_kind kind, oct_precision precision, const char *tactic, int n_in,
+                          const int32_t *in, int n_out, const int32_t *out, const void *params, size_t params_size,
+                          oct_plan_step **step)
 {
     const char *sources = "", *name = "", *op = "", *kept_tactic = "";
     char *text = NULL;
@@ -514,13 +455,17 @@ oct_status oct_lower_step(oct_lower *l, oct_step_kind kind, oct_precision precis
         OCT_TRY(oct_arena_strdup(l->d->arena, l->node->name, &text));
         name = text;
         op = oct_op_get(l->node->op)->name;
+    } else if (n_out) { /* a conversion at a graph input or output */
+        name = l->d->tensor_names[out[0]];
+        op = kind == OCT_STEP_CAST ? "Cast" : "Identity";
     }
     if (*tactic) {
         OCT_TRY(oct_arena_strdup(l->d->arena, tactic, &text));
         kept_tactic = text;
     }
     OCT_TRY(oct_arena_strdup(l->d->arena, step_reason(l, kind, precision), &text));
-    OCT_TRY(oct_draft_step_add(l->d, kind, precision, name, op, sources, kept_tactic, text, n_in, in, n_out, out, params, params_size, &made));
+    OCT_TRY(oct_draft_step_add(l->d, kind, precision, name, op, sources, kept_tactic, text, n_in, in, n_out, out, params,
+                               params_size, &made));
     if (step)
         *step = &made->step;
     return OCT_OK;
@@ -536,7 +481,7 @@ static oct_status lower_input(oct_lower *l, int32_t index)
     oct_plan_tensor t;
     if (!oct_shape_is_concrete(&v->shape))
         return oct_fail(OCT_ERR_INTERNAL, "input '%s' has a free dimension", v->name);
-    plain_strides(v->shape.rank, v->shape.dim, strides);
+    oct_strides_plain(v->shape.rank, v->shape.dim, strides);
     OCT_TRY(describe(l, v, strides, &t));
     t.place = OCT_PLACE_INPUT;
     t.port = index;
@@ -560,10 +505,10 @@ static oct_status lower_output(oct_lower *l, oct_value *v)
     int64_t strides[OCT_MAX_RANK];
     int32_t from, id;
     OCT_TRY(oct_lower_in(l, v, OCT_LAYOUT_ANY, &from));
-    plain_strides(v->shape.rank, v->shape.dim, strides);
+    oct_strides_plain(v->shape.rank, v->shape.dim, strides);
     const oct_plan_tensor *home = oct_lower_tensor(l, from);
     bool own = home->place == OCT_PLACE_ARENA && (home->root < 0 || home->root == from);
-    if (own && !home->biased && same_walk(home, strides)) {
+    if (own && !home->biased && oct_strides_same_walk(home, strides)) {
         OCT_TRY(oct_lower_in(l, v, OCT_LAYOUT_PLAIN, &id));
         return oct_draft_port(l->d, OCT_PORT_OUTPUT, v->name, id, v->dtype, v->shape.rank, v->shape.dim);
     }
@@ -581,7 +526,8 @@ static oct_status lower_output(oct_lower *l, oct_value *v)
     if (t.rank)
         memcpy(t.strides, strides, (size_t)t.rank * sizeof *strides);
     OCT_TRY(new_root(l, v->name, &t, &id));
-    OCT_TRY(oct_lower_step(l, cast ? OCT_STEP_CAST : OCT_STEP_COPY, OCT_PREC_CONVERT, "", 1, &from, 1, &id, &(oct_p_none){0}, sizeof(oct_p_none), NULL));
+    OCT_TRY(oct_lower_step(l, cast ? OCT_STEP_CAST : OCT_STEP_COPY, OCT_PREC_CONVERT, "", 1, &from, 1, &id, &(oct_p_none){0},
+                           sizeof(oct_p_none), NULL));
     return oct_draft_port(l->d, OCT_PORT_OUTPUT, v->name, id, v->dtype, v->shape.rank, v->shape.dim);
 }
 

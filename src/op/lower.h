@@ -5,10 +5,10 @@
  * constant) ask for a layout; the others pass ANY and give their output the layout of their input.
  *
  * Conventions of the draft that lowering leaves:
- * - Every s8 tensor is stored as u8 + 128 with `biased` set; only ports keep s8. A CAST step obeys `biased` on both sides (the logical
- *   number is stored - 128), so S8 -> U8 biased at inputs and U8 biased -> S8 at outputs are plain CASTs.
- * - The offset of a view is relative to the first byte of its root (src/build/memory.c adds the root's own). Roots: arena 0, constants
- *   their place in the constant section, inputs 0. Views have the place and port of their root. */
+ * - Every s8 tensor is stored as u8 + 128 with `biased` set; only ports keep s8. A CAST step obeys `biased` on both sides (the
+ *   logical number is stored - 128), so S8 -> U8 biased at inputs and U8 biased -> S8 at outputs are plain CASTs.
+ * - The offset of a view is relative to the first byte of its root (src/build/memory.c adds the root's own). Roots: arena 0,
+ *   constants their place in the constant section, inputs 0. Views have the place and port of their root. */
 #ifndef OCT_OP_LOWER_H
 #define OCT_OP_LOWER_H
 
@@ -19,12 +19,12 @@
 typedef enum oct_layout { OCT_LAYOUT_ANY, OCT_LAYOUT_PLAIN, OCT_LAYOUT_NHWC } oct_layout;
 
 typedef struct oct_lower {
-    oct_graph *g;             /* concrete shapes everywhere */
+    oct_graph *g; /* concrete shapes everywhere */
     oct_draft *d;
     oct_isa isa;
-    oct_node *node;           /* being lowered: gives steps their name, op, sources and reason */
-    int threads;              /* hint for tiling decisions only; results never depend on it */
-    void *state;              /* value -> tensors, private to src/op/lower.c */
+    oct_node *node; /* being lowered: gives steps their name, op, sources and reason */
+    int threads;    /* hint for tiling decisions only; results never depend on it */
+    void *state;    /* value -> tensors, private to src/op/lower.c */
 } oct_lower;
 
 oct_status oct_lower_create(oct_graph *g, oct_isa isa, oct_lower **out);
@@ -35,10 +35,12 @@ void oct_lower_destroy(oct_lower *l); /* not g */
 oct_status oct_lower_in(oct_lower *l, oct_value *v, oct_layout want, int32_t *tensor);
 /* New arena tensor for output v. ANY = PLAIN. 8-bit codes get scale and stored zero from v->quant when per tensor. */
 oct_status oct_lower_out(oct_lower *l, oct_value *v, oct_layout layout, int32_t *tensor);
-/* Let output v be a view of an existing tensor: dims of v, given strides (elements) and byte offset relative to `of`'s first element. */
+/* Let output v be a view of an existing tensor: dims of v, given strides (elements) and byte offset relative to `of`'s first
+ * element. */
 oct_status oct_lower_view(oct_lower *l, oct_value *v, int32_t of, const int64_t *strides, int64_t byte_offset);
 /* A nameless view of a tensor, for steps that need other dims or a part of it. */
-oct_status oct_lower_subview(oct_lower *l, int32_t of, int rank, const int64_t *dims, const int64_t *strides, int64_t byte_offset, int32_t *tensor);
+oct_status oct_lower_subview(oct_lower *l, int32_t of, int rank, const int64_t *dims, const int64_t *strides, int64_t byte_offset,
+                             int32_t *tensor);
 /* A nameless temporary in the arena, dense. */
 oct_status oct_lower_temp(oct_lower *l, oct_dtype dtype, int rank, const int64_t *dims, int32_t *tensor);
 /* The same with the dims, and the layout, of tensor t. */
@@ -51,7 +53,7 @@ oct_layout oct_lower_joint_layout(const oct_lower *l, const oct_node *n);
 oct_status oct_lower_const(oct_lower *l, oct_dtype dtype, int rank, const int64_t *dims, const void *data, int32_t *tensor);
 /* Let output v be tensor t itself (dims and physical dtype must be those of v). */
 oct_status oct_lower_bind(oct_lower *l, oct_value *v, int32_t tensor);
-/* A view of t with other dims over the same elements in the same order, without a copy. *tensor = -1 when strides do not allow it. */
+/* A view of t with other dims over the same elements in the same order. *tensor = -1 when that takes a copy. */
 oct_status oct_lower_reshaped(oct_lower *l, int32_t t, int rank, const int64_t *dims, int32_t *tensor);
 /* Whether an operator that works on NHWC (convolution, pool) reads v. */
 bool oct_lower_feeds_nhwc(const oct_value *v);
@@ -62,11 +64,13 @@ void oct_lower_reason(oct_lower *l, const char *text);
 const oct_plan_tensor *oct_lower_tensor(const oct_lower *l, int32_t tensor);
 
 /* Emit a step for l->node. tactic may be "". Precision: INT8 when the arithmetic is on 8-bit codes, FLOAT, INTEGER for index and
- * shape values, CONVERT for quantize, dequantize and layout copies. *step (may be NULL) lets the caller set macs and scratch sizes. */
-oct_status oct_lower_step(oct_lower *l, oct_step_kind kind, oct_precision precision, const char *tactic, int n_in, const int32_t *in, int n_out,
-                          const int32_t *out, const void *params, size_t params_size, oct_plan_step **step);
+ * shape values, CONVERT for quantize, dequantize and layout copies. *step (may be NULL): for macs and scratch sizes. */
+oct_status oct_lower_step(oct_lower *l, oct_step_kind kind, oct_precision precision, const char *tactic, int n_in,
+                          const int32_t *in, int n_out, const int32_t *out, const void *params, size_t params_size,
+                          oct_plan_step **step);
 
-/* Stored form of a code tensor's per-tensor parameters: s8 zero + 128, limits of the stored dtype. false when quant is absent or per axis. */
+/* Stored form of a code tensor's per-tensor parameters: s8 zero + 128, limits of the stored dtype. false when quant is absent or
+ * per axis. */
 typedef struct oct_stored_quant {
     float scale;
     int32_t zero, lo, hi;

@@ -24,10 +24,17 @@ int64_t oct_node_macs(const oct_node *n)
         return 0;
     int64_t k;
     switch (n->op) {
-    case OCT_OP_CONV: return times(product(&y->shape, 0), product(&w->shape, 1)); /* a weight row per output element */
-    case OCT_OP_CONV_TRANSPOSE: return times(product(&x->shape, 0), product(&w->shape, 1));
-    case OCT_OP_GEMM: k = x->shape.dim[oct_node_int(n, "transA", 0) ? 0 : x->shape.rank - 1]; return times(product(&y->shape, 0), k < 0 ? 1 : k);
-    case OCT_OP_MATMUL: k = x->shape.dim[x->shape.rank - 1]; return times(product(&y->shape, 0), k < 0 ? 1 : k);
-    default: return 0;
+    case OCT_OP_CONV:
+        return times(product(&y->shape, 0), product(&w->shape, 1)); /* a weight row per output element */
+    case OCT_OP_CONV_TRANSPOSE:
+        return times(product(&x->shape, 0), product(&w->shape, 1));
+    case OCT_OP_GEMM:
+        k = x->shape.dim[oct_node_int(n, "transA", 0) ? 0 : x->shape.rank - 1];
+        return times(product(&y->shape, 0), k < 0 ? 1 : k);
+    case OCT_OP_MATMUL:
+        k = x->shape.dim[x->shape.rank - 1];
+        return times(product(&y->shape, 0), k < 0 ? 1 : k);
+    default:
+        return 0;
     }
 }

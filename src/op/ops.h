@@ -5,8 +5,8 @@
 #include "op/infer.h"
 #include "op/lower.h"
 
-#define OCT_OP_DEF(id, name, domain, since, min_in, max_in, min_out, max_out, stem, flags) \
-    oct_status oct_op_infer_##stem(oct_graph *g, oct_node *n);                              \
+#define OCT_OP_DEF(id, name, domain, since, min_in, max_in, min_out, max_out, stem, flags)                                         \
+    oct_status oct_op_infer_##stem(oct_graph *g, oct_node *n);                                                                     \
     oct_status oct_op_lower_##stem(oct_lower *l, oct_node *n);
 #include "ir/op_defs.inc"
 #undef OCT_OP_DEF

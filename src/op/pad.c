@@ -78,10 +78,14 @@ oct_status oct_op_infer_pad(oct_graph *g, oct_node *n)
             continue;
         }
         int64_t kept = y.dim[i] + oct_min64(p.begin[i], 0) + oct_min64(p.end[i], 0);
-        int64_t most = mode == OCT_PAD_REFLECT ? kept - 1 : mode == OCT_PAD_EDGE ? (kept > 0 ? INT64_MAX : 0) : mode == OCT_PAD_WRAP ? (kept > 0 ? INT64_MAX : 0) : INT64_MAX;
+        int64_t most = mode == OCT_PAD_REFLECT ? kept - 1
+                       : mode == OCT_PAD_EDGE  ? (kept > 0 ? INT64_MAX : 0)
+                       : mode == OCT_PAD_WRAP  ? (kept > 0 ? INT64_MAX : 0)
+                                               : INT64_MAX;
         y.dim[i] += p.begin[i] + p.end[i];
         if (y.dim[i] < 0 || kept < 0 || p.begin[i] > most || p.end[i] > most)
-            return oct_op_bad(n, "pads %lld and %lld on axis %d of %s", (long long)p.begin[i], (long long)p.end[i], i, oct_shape_text(g, &x->shape, text));
+            return oct_op_bad(n, "pads %lld and %lld on axis %d of %s", (long long)p.begin[i], (long long)p.end[i], i,
+                              oct_shape_text(g, &x->shape, text));
     }
     return oct_infer_out(g, n, 0, x->dtype, &y);
 }
@@ -96,7 +100,8 @@ static oct_status fill_bits(const oct_lower *l, const oct_node *n, const oct_val
     bool is_code = oct_value_stored_quant(y, &q) && oct_lower_precision(y) == OCT_PREC_INT8;
     if (value && !value->data)
         return oct_op_unsupported(n, "a value that is computed at run time");
-    if (value && oct_tensor_count(&(oct_tensor){.rank = value->shape.rank, .dims = {value->shape.rank ? value->shape.dim[0] : 1}}) != 1)
+    if (value &&
+        oct_tensor_count(&(oct_tensor){.rank = value->shape.rank, .dims = {value->shape.rank ? value->shape.dim[0] : 1}}) != 1)
         return oct_op_bad(n, "the value is no scalar");
     if (is_code && (!value || value->dtype == OCT_F32)) {
         if (value)
@@ -129,7 +134,8 @@ static oct_status lower_constant(oct_lower *l, oct_node *n, const pads *p, int32
         offset += oct_max64(p->begin[i], 0) * t->strides[i];
     }
     OCT_TRY(oct_lower_subview(l, out, t->rank, dims, strides, offset * fill.size, &middle));
-    return oct_lower_step(l, OCT_STEP_COPY, oct_lower_precision(y), "", 1, &in, 1, &middle, &(oct_p_none){0}, sizeof(oct_p_none), NULL);
+    return oct_lower_step(l, OCT_STEP_COPY, oct_lower_precision(y), "", 1, &in, 1, &middle, &(oct_p_none){0}, sizeof(oct_p_none),
+                          NULL);
 }
 
 oct_status oct_op_lower_pad(oct_lower *l, oct_node *n)

@@ -17,7 +17,8 @@ static oct_status read_window(const oct_node *n, const oct_shape *x, oct_window 
     for (int i = 0; i < count; i++) {
         int64_t reach = (w->kernel[i] - 1) * w->dilation[i] + 1;
         if (w->begin[i] < 0 || w->end[i] < 0 || w->begin[i] >= reach || w->end[i] >= reach)
-            return oct_op_bad(n, "pads %lld and %lld do not suit a window of %lld", (long long)w->begin[i], (long long)w->end[i], (long long)reach);
+            return oct_op_bad(n, "pads %lld and %lld do not suit a window of %lld", (long long)w->begin[i], (long long)w->end[i],
+                              (long long)reach);
     }
     return OCT_OK;
 }

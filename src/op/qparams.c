@@ -5,23 +5,35 @@
 #include <string.h>
 #include "op/infer.h"
 
-typedef struct code_range { int32_t lo, hi, bias; } code_range;
+typedef struct code_range {
+    int32_t lo, hi, bias;
+} code_range;
 
 static code_range range_of(oct_dtype dtype)
 {
     switch (dtype) {
-    case OCT_S8: return (code_range){-128, 127, 128};
-    case OCT_U4: return (code_range){0, 15, 0};
-    case OCT_S4: return (code_range){-8, 7, 128};
-    case OCT_U16: return (code_range){0, 65535, 0};
-    case OCT_S16: return (code_range){-32768, 32767, 0};
-    case OCT_S32: return (code_range){INT32_MIN, INT32_MAX, 0};
-    default: return (code_range){0, 255, 0};
+    case OCT_S8:
+        return (code_range){-128, 127, 128};
+    case OCT_U4:
+        return (code_range){0, 15, 0};
+    case OCT_S4:
+        return (code_range){-8, 7, 128};
+    case OCT_U16:
+        return (code_range){0, 65535, 0};
+    case OCT_S16:
+        return (code_range){-32768, 32767, 0};
+    case OCT_S32:
+        return (code_range){INT32_MIN, INT32_MAX, 0};
+    default:
+        return (code_range){0, 255, 0};
     }
 }
 
 /* Number of scales of a shape: 1 for scalars and lists of one, the length of a list, -1 otherwise or when unknown. */
-static int64_t list_length(const oct_shape *s) { return s->rank == 0 ? 1 : s->rank == 1 ? s->dim[0] : -1; }
+static int64_t list_length(const oct_shape *s)
+{
+    return s->rank == 0 ? 1 : s->rank == 1 ? s->dim[0] : -1;
+}
 
 static oct_status axis_of(const oct_node *n, const oct_shape *x, int64_t count, int *axis)
 {
@@ -65,16 +77,22 @@ static int32_t zero_at(const oct_value *zero, int64_t i)
 {
     switch (zero->dtype) {
     case OCT_U8:
-    case OCT_U4: return ((const uint8_t *)zero->data)[i];
+    case OCT_U4:
+        return ((const uint8_t *)zero->data)[i];
     case OCT_S8:
-    case OCT_S4: return ((const int8_t *)zero->data)[i];
-    case OCT_U16: return ((const uint16_t *)zero->data)[i];
-    case OCT_S16: return ((const int16_t *)zero->data)[i];
-    default: return ((const int32_t *)zero->data)[i];
+    case OCT_S4:
+        return ((const int8_t *)zero->data)[i];
+    case OCT_U16:
+        return ((const uint16_t *)zero->data)[i];
+    case OCT_S16:
+        return ((const int16_t *)zero->data)[i];
+    default:
+        return ((const int32_t *)zero->data)[i];
     }
 }
 
-oct_status oct_qparams_lower(oct_lower *l, const oct_node *n, oct_dtype dtype, const oct_shape *x, oct_p_quantize *p, oct_stored_quant *q)
+oct_status oct_qparams_lower(oct_lower *l, const oct_node *n, oct_dtype dtype, const oct_shape *x, oct_p_quantize *p,
+                             oct_stored_quant *q)
 {
     const oct_value *scale = n->inputs[1], *zero = oct_node_in(n, 2);
     code_range range = range_of(dtype);

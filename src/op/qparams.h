@@ -9,7 +9,8 @@
 oct_status oct_qparams_check(oct_graph *g, const oct_node *n, const oct_shape *x);
 /* Constants of the draft for codes of the logical type dtype. UNSUPPORTED when the scale is computed at run time. *q describes the
  * codes when there is one scale (p->n == 1). */
-oct_status oct_qparams_lower(oct_lower *l, const oct_node *n, oct_dtype dtype, const oct_shape *x, oct_p_quantize *p, oct_stored_quant *q);
+oct_status oct_qparams_lower(oct_lower *l, const oct_node *n, oct_dtype dtype, const oct_shape *x, oct_p_quantize *p,
+                             oct_stored_quant *q);
 /* Write scale and zero of 8-bit codes on a plan tensor, where there is one scale. */
 void oct_qparams_mark(oct_lower *l, int32_t tensor, const oct_p_quantize *p, const oct_stored_quant *q);
 

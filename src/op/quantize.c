@@ -19,8 +19,10 @@ oct_status oct_op_infer_quantize(oct_graph *g, oct_node *n)
     case OCT_U4:
     case OCT_S4:
     case OCT_U16:
-    case OCT_S16: break;
-    default: return oct_op_unsupported(n, "codes of type %s", oct_dtype_name(dtype));
+    case OCT_S16:
+        break;
+    default:
+        return oct_op_unsupported(n, "codes of type %s", oct_dtype_name(dtype));
     }
     OCT_TRY(oct_qparams_check(g, n, &x->shape));
     return oct_infer_out(g, n, 0, dtype, &x->shape);
@@ -36,11 +38,13 @@ oct_status oct_op_lower_quantize(oct_lower *l, oct_node *n)
     OCT_TRY(oct_lower_in(l, x, OCT_LAYOUT_ANY, &in));
     if (x->dtype != OCT_F32) {
         OCT_TRY(oct_lower_temp_like(l, in, OCT_F32, &cast));
-        OCT_TRY(oct_lower_step(l, OCT_STEP_CAST, OCT_PREC_CONVERT, "", 1, &in, 1, &cast, &(oct_p_none){0}, sizeof(oct_p_none), NULL));
+        OCT_TRY(
+            oct_lower_step(l, OCT_STEP_CAST, OCT_PREC_CONVERT, "", 1, &in, 1, &cast, &(oct_p_none){0}, sizeof(oct_p_none), NULL));
         in = cast;
     }
     /* The step transposes bytes on its way, which is cheaper than to copy floats into NHWC before or codes after it. */
     OCT_TRY(oct_lower_out(l, y, oct_lower_feeds_nhwc(y) ? OCT_LAYOUT_NHWC : oct_lower_layout(l, x), &out));
     oct_qparams_mark(l, out, &p, &q);
-    return oct_lower_step(l, OCT_STEP_QUANTIZE, OCT_PREC_CONVERT, oct_quantize_best(l->isa)->name, 1, &in, 1, &out, &p, sizeof p, NULL);
+    return oct_lower_step(l, OCT_STEP_QUANTIZE, OCT_PREC_CONVERT, oct_quantize_best(l->isa)->name, 1, &in, 1, &out, &p, sizeof p,
+                          NULL);
 }

@@ -9,7 +9,8 @@ static oct_status length_of(const oct_node *n, int64_t *out)
     int64_t start[OCT_KNOWN_MAX], limit[OCT_KNOWN_MAX], delta[OCT_KNOWN_MAX];
     float fs, fl, fd;
     *out = -1;
-    if (oct_infer_known(n->inputs[0], start) == 1 && oct_infer_known(n->inputs[1], limit) == 1 && oct_infer_known(n->inputs[2], delta) == 1) {
+    if (oct_infer_known(n->inputs[0], start) == 1 && oct_infer_known(n->inputs[1], limit) == 1 &&
+        oct_infer_known(n->inputs[2], delta) == 1) {
         if (!oct_known_literal(start[0]) || !oct_known_literal(limit[0]) || !oct_known_literal(delta[0]))
             return OCT_OK;
         if (delta[0] == 0)
@@ -21,7 +22,8 @@ static oct_status length_of(const oct_node *n, int64_t *out)
         *out = span > 0 ? (span - 1) / by + 1 : 0;
         return OCT_OK;
     }
-    if (n->inputs[0]->dtype != OCT_F32 || !oct_value_scalar(n->inputs[0], &fs) || !oct_value_scalar(n->inputs[1], &fl) || !oct_value_scalar(n->inputs[2], &fd))
+    if (n->inputs[0]->dtype != OCT_F32 || !oct_value_scalar(n->inputs[0], &fs) || !oct_value_scalar(n->inputs[1], &fl) ||
+        !oct_value_scalar(n->inputs[2], &fd))
         return OCT_OK;
     double steps = ceil(((double)fl - fs) / fd);
     if (!(steps < 0x1p46))
@@ -70,5 +72,6 @@ oct_status oct_op_lower_range(oct_lower *l, oct_node *n)
     for (int i = 0; i < 3; i++)
         OCT_TRY(oct_lower_in(l, n->inputs[i], OCT_LAYOUT_ANY, &in[i]));
     OCT_TRY(oct_lower_out(l, y, OCT_LAYOUT_PLAIN, &out));
-    return oct_lower_step(l, OCT_STEP_RANGE, oct_lower_precision(y), "", 3, in, 1, &out, &(oct_p_none){0}, sizeof(oct_p_none), NULL);
+    return oct_lower_step(l, OCT_STEP_RANGE, oct_lower_precision(y), "", 3, in, 1, &out, &(oct_p_none){0}, sizeof(oct_p_none),
+                          NULL);
 }

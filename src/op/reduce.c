@@ -1,5 +1,5 @@
-/* ReduceMean, Sum, Max, Min, Prod.  Floats and integers: one REDUCE step whose output view keeps dims of 1. Codes: Mean and Max over
- * the spatial axes are pools. */
+/* ReduceMean, Sum, Max, Min, Prod.  Floats and integers: one REDUCE step whose output view keeps dims of 1. Codes: Mean and Max
+ * over the spatial axes are pools. */
 #include "op/ops.h"
 
 #include "op/code.h"
@@ -48,16 +48,24 @@ oct_status oct_op_infer_reduce(oct_graph *g, oct_node *n)
 static oct_reduce_fn function_of(oct_op op)
 {
     switch (op) {
-    case OCT_OP_REDUCE_SUM: return OCT_REDUCE_SUM;
-    case OCT_OP_REDUCE_MAX: return OCT_REDUCE_MAX;
-    case OCT_OP_REDUCE_MIN: return OCT_REDUCE_MIN;
-    case OCT_OP_REDUCE_PROD: return OCT_REDUCE_PROD;
-    default: return OCT_REDUCE_MEAN;
+    case OCT_OP_REDUCE_SUM:
+        return OCT_REDUCE_SUM;
+    case OCT_OP_REDUCE_MAX:
+        return OCT_REDUCE_MAX;
+    case OCT_OP_REDUCE_MIN:
+        return OCT_REDUCE_MIN;
+    case OCT_OP_REDUCE_PROD:
+        return OCT_REDUCE_PROD;
+    default:
+        return OCT_REDUCE_MEAN;
     }
 }
 
 /* All axes from 2 on, and nothing else. */
-static bool is_spatial(uint32_t set, int rank) { return rank >= 3 && set == (((1u << rank) - 1) & ~3u); }
+static bool is_spatial(uint32_t set, int rank)
+{
+    return rank >= 3 && set == (((1u << rank) - 1) & ~3u);
+}
 
 /* Codes over one run of adjacent axes: a pool over [before, after, run]. */
 static oct_status lower_codes(oct_lower *l, oct_node *n, uint32_t set, int32_t out)

@@ -1,5 +1,5 @@
-/* Reshape, Flatten, Squeeze, Unsqueeze: the same elements in the same order under other dims.  A view where strides allow it, else a
- * view of the plain copy. */
+/* Reshape, Flatten, Squeeze, Unsqueeze: the same elements in the same order under other dims.  A view where strides allow it, else
+ * a view of the plain copy. */
 #include "op/ops.h"
 
 #include <string.h>
@@ -34,7 +34,8 @@ static oct_status solve_rest(oct_graph *g, const oct_node *n, const oct_shape *x
     }
     if (!open && left_count == 0) {
         if (want == 0 || have % want != 0)
-            return oct_op_bad(n, "%s cannot be reshaped: %lld elements do not divide by %lld", oct_shape_text(g, x, text), (long long)have, (long long)want);
+            return oct_op_bad(n, "%s cannot be reshaped: %lld elements do not divide by %lld", oct_shape_text(g, x, text),
+                              (long long)have, (long long)want);
         *dim = have / want;
         return OCT_OK;
     }

@@ -1,5 +1,5 @@
-/* Resize: nearest and linear interpolation by scales or to sizes.  Codes: nearest moves them, linear goes through float. Cubic, crop and
- * antialiasing are not supported. */
+/* Resize: nearest and linear interpolation by scales or to sizes.  Codes: nearest moves them, linear goes through float. Cubic,
+ * crop and antialiasing are not supported. */
 #include "op/ops.h"
 
 #include <math.h>
@@ -15,7 +15,8 @@ static const oct_value *filled(const oct_node *n, int i)
     return v && v->shape.rank == 1 && v->shape.dim[0] == 0 ? NULL : v;
 }
 
-static oct_status choose(const oct_node *n, const char *name, const char *missing, const char *const *texts, int count, int32_t *out)
+static oct_status choose(const oct_node *n, const char *name, const char *missing, const char *const *texts, int count,
+                         int32_t *out)
 {
     const char *text = oct_node_string(n, name, missing);
     for (int i = 0; i < count; i++)
@@ -29,11 +30,15 @@ static oct_status choose(const oct_node *n, const char *name, const char *missin
 static oct_status read_modes(const oct_node *n, oct_p_resize *p)
 {
     static const char *const modes[] = {[OCT_RESIZE_NEAREST] = "nearest", [OCT_RESIZE_LINEAR] = "linear"};
-    static const char *const coords[] = {[OCT_COORD_HALF_PIXEL] = "half_pixel", [OCT_COORD_PYTORCH_HALF_PIXEL] = "pytorch_half_pixel",
-                                         [OCT_COORD_ALIGN_CORNERS] = "align_corners", [OCT_COORD_ASYMMETRIC] = "asymmetric",
+    static const char *const coords[] = {[OCT_COORD_HALF_PIXEL] = "half_pixel",
+                                         [OCT_COORD_PYTORCH_HALF_PIXEL] = "pytorch_half_pixel",
+                                         [OCT_COORD_ALIGN_CORNERS] = "align_corners",
+                                         [OCT_COORD_ASYMMETRIC] = "asymmetric",
                                          [OCT_COORD_HALF_PIXEL_SYMMETRIC] = "half_pixel_symmetric"};
-    static const char *const nearest[] = {[OCT_NEAREST_ROUND_PREFER_FLOOR] = "round_prefer_floor", [OCT_NEAREST_ROUND_PREFER_CEIL] = "round_prefer_ceil",
-                                          [OCT_NEAREST_FLOOR] = "floor", [OCT_NEAREST_CEIL] = "ceil"};
+    static const char *const nearest[] = {[OCT_NEAREST_ROUND_PREFER_FLOOR] = "round_prefer_floor",
+                                          [OCT_NEAREST_ROUND_PREFER_CEIL] = "round_prefer_ceil",
+                                          [OCT_NEAREST_FLOOR] = "floor",
+                                          [OCT_NEAREST_CEIL] = "ceil"};
     if (oct_node_int(n, "antialias", 0) != 0)
         return oct_op_unsupported(n, "antialias");
     OCT_TRY(choose(n, "mode", "nearest", modes, 2, &p->mode));
@@ -62,7 +67,8 @@ static oct_status read_axes(const oct_node *n, int rank, int *axes, int *count)
     return OCT_OK;
 }
 
-static oct_status by_scales(oct_graph *g, const oct_node *n, const oct_value *scales, const oct_shape *x, const int *axes, int count, oct_shape *y, float *scale)
+static oct_status by_scales(oct_graph *g, const oct_node *n, const oct_value *scales, const oct_shape *x, const int *axes,
+                            int count, oct_shape *y, float *scale)
 {
     if (scales->dtype != OCT_F32 || scales->shape.rank != 1 || (scales->shape.dim[0] >= 0 && scales->shape.dim[0] != count))
         return oct_op_bad(n, "the scales are no list of %d floats", count);
@@ -89,7 +95,8 @@ static oct_status by_scales(oct_graph *g, const oct_node *n, const oct_value *sc
 }
 
 /* keep_aspect_ratio_policy not_larger or not_smaller: one scale for all axes. literal: every size and dimension is known. */
-static oct_status keep_ratio(oct_graph *g, const oct_node *n, const oct_shape *x, const int *axes, int count, bool literal, oct_shape *y, float *scale)
+static oct_status keep_ratio(oct_graph *g, const oct_node *n, const oct_shape *x, const int *axes, int count, bool literal,
+                             oct_shape *y, float *scale)
 {
     const char *policy = oct_node_string(n, "keep_aspect_ratio_policy", "stretch");
     bool larger = strcmp(policy, "not_smaller") == 0;
@@ -112,7 +119,8 @@ static oct_status keep_ratio(oct_graph *g, const oct_node *n, const oct_shape *x
     return OCT_OK;
 }
 
-static oct_status by_sizes(oct_graph *g, const oct_node *n, const oct_value *sizes, const oct_shape *x, const int *axes, int count, oct_shape *y, float *scale)
+static oct_status by_sizes(oct_graph *g, const oct_node *n, const oct_value *sizes, const oct_shape *x, const int *axes, int count,
+                           oct_shape *y, float *scale)
 {
     int64_t known[OCT_KNOWN_MAX];
     int have = oct_infer_known(sizes, known);

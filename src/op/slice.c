@@ -60,7 +60,10 @@ static oct_status read_slices(const oct_node *n, int rank, slices *s, bool *know
     return OCT_OK;
 }
 
-static int64_t clamp(int64_t v, int64_t lo, int64_t hi) { return v < lo ? lo : v > hi ? hi : v; }
+static int64_t clamp(int64_t v, int64_t lo, int64_t hi)
+{
+    return v < lo ? lo : v > hi ? hi : v;
+}
 
 /* First index and length of a literal slice of `dim` elements, by ONNX's rule. */
 static void resolve(int64_t dim, int64_t start, int64_t end, int64_t step, int64_t *first, int64_t *length)
@@ -109,7 +112,8 @@ oct_status oct_op_infer_slice(oct_graph *g, oct_node *n)
         }
         if (!s.set[i])
             continue;
-        bool here = x->shape.dim[i] >= 0 && oct_known_literal(s.start[i]) && oct_known_literal(s.end[i]) && oct_known_literal(s.step[i]);
+        bool here =
+            x->shape.dim[i] >= 0 && oct_known_literal(s.start[i]) && oct_known_literal(s.end[i]) && oct_known_literal(s.step[i]);
         literal &= here;
         if (here)
             resolve(x->shape.dim[i], s.start[i], s.end[i], s.step[i], &first, &y.dim[i]);

@@ -81,7 +81,8 @@ oct_status oct_op_lower_split(oct_lower *l, oct_node *n)
             int64_t strides[OCT_MAX_RANK];
             const oct_plan_tensor *t = oct_lower_tensor(l, in);
             memcpy(strides, t->strides, sizeof strides);
-            OCT_TRY(oct_lower_view(l, y, in, strides, parts[i] ? at * t->strides[axis] * (int64_t)oct_dtype_size((oct_dtype)t->dtype) : 0));
+            OCT_TRY(oct_lower_view(l, y, in, strides,
+                                   parts[i] ? at * t->strides[axis] * (int64_t)oct_dtype_size((oct_dtype)t->dtype) : 0));
         }
         at += parts[i];
     }

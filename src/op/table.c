@@ -6,13 +6,16 @@
 #include "op/ops.h"
 
 static const oct_op_def table[OCT_OP_COUNT] = {
-#define OCT_OP_DEF(id, name, domain, since, min_in, max_in, min_out, max_out, stem, flags) \
+#define OCT_OP_DEF(id, name, domain, since, min_in, max_in, min_out, max_out, stem, flags)                                         \
     [OCT_OP_##id] = {name, domain, since, min_in, max_in, min_out, max_out, flags, oct_op_infer_##stem, oct_op_lower_##stem},
 #include "ir/op_defs.inc"
 #undef OCT_OP_DEF
 };
 
-const oct_op_def *oct_op_get(oct_op op) { return op > OCT_OP_NONE && op < OCT_OP_COUNT ? &table[op] : NULL; }
+const oct_op_def *oct_op_get(oct_op op)
+{
+    return op > OCT_OP_NONE && op < OCT_OP_COUNT ? &table[op] : NULL;
+}
 
 oct_op oct_op_find(const char *name, const char *domain)
 {

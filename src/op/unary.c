@@ -15,7 +15,8 @@ oct_status oct_op_infer_unary(oct_graph *g, oct_node *n)
     for (int i = 1; i < n->input_count; i++) {
         oct_value *limit = n->inputs[i];
         if (limit && !n->int8 && limit->dtype != x->dtype)
-            return oct_op_bad(n, "limit '%s' has type %s, the input %s", limit->name, oct_dtype_name(limit->dtype), oct_dtype_name(x->dtype));
+            return oct_op_bad(n, "limit '%s' has type %s, the input %s", limit->name, oct_dtype_name(limit->dtype),
+                              oct_dtype_name(x->dtype));
         if (limit && limit->shape.rank > 0 && !(limit->shape.rank == 1 && limit->shape.dim[0] == 1))
             return oct_op_bad(n, "limit '%s' is no scalar", limit->name);
     }
@@ -26,7 +27,9 @@ static oct_status function_of(const oct_node *n, oct_p_unary *p)
 {
     oct_p_unary r = {0};
     switch (n->op) {
-    case OCT_OP_RELU: r.fn = OCT_UNARY_RELU; break;
+    case OCT_OP_RELU:
+        r.fn = OCT_UNARY_RELU;
+        break;
     case OCT_OP_LEAKY_RELU:
         r.fn = OCT_UNARY_LEAKY_RELU;
         r.alpha = oct_node_float(n, "alpha", 0.01f);
@@ -36,26 +39,48 @@ static oct_status function_of(const oct_node *n, oct_p_unary *p)
         r.alpha = -INFINITY;
         r.beta = INFINITY;
         break;
-    case OCT_OP_SIGMOID: r.fn = OCT_UNARY_SIGMOID; break;
+    case OCT_OP_SIGMOID:
+        r.fn = OCT_UNARY_SIGMOID;
+        break;
     case OCT_OP_HARD_SIGMOID:
         r.fn = OCT_UNARY_HARD_SIGMOID;
         r.alpha = oct_node_float(n, "alpha", 0.2f);
         r.beta = oct_node_float(n, "beta", 0.5f);
         break;
-    case OCT_OP_HARD_SWISH: r.fn = OCT_UNARY_HARD_SWISH; break;
-    case OCT_OP_TANH: r.fn = OCT_UNARY_TANH; break;
+    case OCT_OP_HARD_SWISH:
+        r.fn = OCT_UNARY_HARD_SWISH;
+        break;
+    case OCT_OP_TANH:
+        r.fn = OCT_UNARY_TANH;
+        break;
     case OCT_OP_ELU:
         r.fn = OCT_UNARY_ELU;
         r.alpha = oct_node_float(n, "alpha", 1);
         break;
-    case OCT_OP_SOFTPLUS: r.fn = OCT_UNARY_SOFTPLUS; break;
-    case OCT_OP_ERF: r.fn = OCT_UNARY_ERF; break;
-    case OCT_OP_EXP: r.fn = OCT_UNARY_EXP; break;
-    case OCT_OP_LOG: r.fn = OCT_UNARY_LOG; break;
-    case OCT_OP_SQRT: r.fn = OCT_UNARY_SQRT; break;
-    case OCT_OP_NEG: r.fn = OCT_UNARY_NEG; break;
-    case OCT_OP_ABS: r.fn = OCT_UNARY_ABS; break;
-    case OCT_OP_RECIPROCAL: r.fn = OCT_UNARY_RECIPROCAL; break;
+    case OCT_OP_SOFTPLUS:
+        r.fn = OCT_UNARY_SOFTPLUS;
+        break;
+    case OCT_OP_ERF:
+        r.fn = OCT_UNARY_ERF;
+        break;
+    case OCT_OP_EXP:
+        r.fn = OCT_UNARY_EXP;
+        break;
+    case OCT_OP_LOG:
+        r.fn = OCT_UNARY_LOG;
+        break;
+    case OCT_OP_SQRT:
+        r.fn = OCT_UNARY_SQRT;
+        break;
+    case OCT_OP_NEG:
+        r.fn = OCT_UNARY_NEG;
+        break;
+    case OCT_OP_ABS:
+        r.fn = OCT_UNARY_ABS;
+        break;
+    case OCT_OP_RECIPROCAL:
+        r.fn = OCT_UNARY_RECIPROCAL;
+        break;
     case OCT_OP_GELU: {
         const char *mode = oct_node_string(n, "approximate", "none");
         if (strcmp(mode, "none") != 0 && strcmp(mode, "tanh") != 0)
@@ -63,11 +88,20 @@ static oct_status function_of(const oct_node *n, oct_p_unary *p)
         r.fn = strcmp(mode, "tanh") == 0 ? OCT_UNARY_GELU_TANH : OCT_UNARY_GELU;
         break;
     }
-    case OCT_OP_SILU: r.fn = OCT_UNARY_SILU; break;
-    case OCT_OP_FLOOR: r.fn = OCT_UNARY_FLOOR; break;
-    case OCT_OP_CEIL: r.fn = OCT_UNARY_CEIL; break;
-    case OCT_OP_NOT: r.fn = OCT_UNARY_NOT; break;
-    default: return oct_fail(OCT_ERR_INTERNAL, "%s is not unary", oct_op_get(n->op)->name);
+    case OCT_OP_SILU:
+        r.fn = OCT_UNARY_SILU;
+        break;
+    case OCT_OP_FLOOR:
+        r.fn = OCT_UNARY_FLOOR;
+        break;
+    case OCT_OP_CEIL:
+        r.fn = OCT_UNARY_CEIL;
+        break;
+    case OCT_OP_NOT:
+        r.fn = OCT_UNARY_NOT;
+        break;
+    default:
+        return oct_fail(OCT_ERR_INTERNAL, "%s is not unary", oct_op_get(n->op)->name);
     }
     *p = r;
     return OCT_OK;
@@ -138,7 +172,8 @@ oct_status oct_op_lower_unary(oct_lower *l, oct_node *n)
         return oct_op_unsupported(n, "INT8 needs constant limits");
     if (n->int8)
         return lower_codes(l, n, &p);
-    bool exact = n->op == OCT_OP_RELU || n->op == OCT_OP_NEG || n->op == OCT_OP_ABS || n->op == OCT_OP_NOT; /* defined on integers */
+    bool exact =
+        n->op == OCT_OP_RELU || n->op == OCT_OP_NEG || n->op == OCT_OP_ABS || n->op == OCT_OP_NOT; /* defined on integers */
     if (n->op == OCT_OP_CLIP && (steps || x->dtype != OCT_F32))
         return lower_clip_steps(l, n);
     if (x->dtype != OCT_F32 && (!exact || oct_lower_precision(x) == OCT_PREC_FLOAT))

@@ -31,7 +31,10 @@ static void broadcast_dims(const oct_plan_tensor *a, const oct_plan_tensor *b, i
 oct_status oct_op_lower_variadic(oct_lower *l, oct_node *n)
 {
     oct_value *x = n->inputs[0], *y = n->outputs[0];
-    oct_p_binary p = {n->op == OCT_OP_MIN ? OCT_BINARY_MIN : n->op == OCT_OP_MAX ? OCT_BINARY_MAX : OCT_BINARY_ADD, -INFINITY, INFINITY};
+    oct_p_binary p = {n->op == OCT_OP_MIN   ? OCT_BINARY_MIN
+                      : n->op == OCT_OP_MAX ? OCT_BINARY_MAX
+                                            : OCT_BINARY_ADD,
+                      -INFINITY, INFINITY};
     int32_t in[2], to;
     if (n->int8)
         return oct_op_unsupported(n, "no INT8 form");

@@ -33,5 +33,6 @@ oct_status oct_op_lower_where(oct_lower *l, oct_node *n)
     for (int i = 0; i < 3; i++)
         OCT_TRY(oct_lower_in(l, n->inputs[i], OCT_LAYOUT_ANY, &in[i]));
     OCT_TRY(oct_lower_out(l, n->outputs[0], oct_lower_joint_layout(l, n), &out));
-    return oct_lower_step(l, OCT_STEP_WHERE, oct_lower_precision(n->outputs[0]), "", 3, in, 1, &out, &(oct_p_none){0}, sizeof(oct_p_none), NULL);
+    return oct_lower_step(l, OCT_STEP_WHERE, oct_lower_precision(n->outputs[0]), "", 3, in, 1, &out, &(oct_p_none){0},
+                          sizeof(oct_p_none), NULL);
 }
