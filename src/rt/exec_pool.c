@@ -42,7 +42,7 @@ static window window_at(const pool_job *job, int64_t oy, int64_t ox)
     axis_range(v.top, job->h, p->kh, p->dh, &v.y0, &v.y1);
     axis_range(v.left, job->w, p->kw, p->dw, &v.x0, &v.x1);
     v.taps = (int32_t)((v.y1 - v.y0) * (v.x1 - v.x0));
-    v.count = v.taps;
+    v.count = v.taps > 0 ? v.taps : 1;
     if (p->include_pad) { /* ONNX counts the padding, but not what ceil_mode adds beyond it */
         const int64_t bottom = job->h + p->pb, right = job->w + p->pr;
         const int64_t rows = oct_min64(p->kh, oct_div_up(bottom - v.top, p->dh)), cols = oct_min64(p->kw, oct_div_up(right - v.left, p->dw));
@@ -120,6 +120,17 @@ static void pixel_f32(const pool_job *job, const window *v, const char *image, c
     }
 }
 
+/* Dilation can step over the whole image, so that every tap meets padding: the lowest value, or a mean of zeros. */
+static void pixel_empty(const pool_job *job, char *y)
+{
+    const oct_p_pool *p = job->p;
+    for (int64_t i = 0; i < job->c; i++)
+        if (job->is_u8)
+            *(uint8_t *)(y + i * job->yc) = (uint8_t)(p->is_max ? 0 : oct_requantize(0, 1.0f, p->z, p->lo, p->hi));
+        else
+            *(float *)(y + i * job->yc) = p->is_max ? -INFINITY : 0.0f;
+}
+
 /* Items are output pixels. */
 static void pool_pixels(void *arg, int64_t first, int64_t last)
 {
@@ -129,7 +140,9 @@ static void pool_pixels(void *arg, int64_t first, int64_t last)
         const char *image = job->x + n * job->xn;
         char *y = job->y + n * job->yn + oy * job->yh + ox * job->yw;
         const window v = window_at(job, oy, ox);
-        if (job->dense && v.taps <= MAX_TAPS)
+        if (v.taps == 0)
+            pixel_empty(job, y);
+        else if (job->dense && v.taps <= MAX_TAPS)
             pixel_kernel(job, &v, image, y);
         else if (job->is_u8)
             pixel_u8(job, &v, image, y);

@@ -275,6 +275,26 @@ static void pool__global_over_many_pixels__same_rule(void **state)
     }
 }
 
+/* Two taps with a dilation that steps over the one pixel: no tap inside. */
+static void pool__no_tap_inside__lowest_or_zero(void **state)
+{
+    const int64_t one[] = {1, 3, 1, 1};
+    for (int k = 0; k < 4; k++) {
+        exec_case e;
+        const oct_p_pool p = {.is_max = k & 1, .kh = 2, .kw = 2, .sh = 1, .sw = 1, .dh = 2, .dw = 2, .pt = 1, .pl = 1, .pb = 1, .pr = 1, .zx = 9, .z = 77, .hi = 255, .scale = 1.0};
+        exec_begin(&e, 1, 1);
+        exec_view(&e, 0, k & 2 ? OCT_F32 : OCT_U8, 4, one, EXEC_NHWC);
+        exec_view(&e, 1, k & 2 ? OCT_F32 : OCT_U8, 4, one, EXEC_NHWC);
+        exec_run(&e, oct_exec_pool, &p, false);
+        for (int i = 0; i < 3; i++)
+            if (k & 2)
+                assert_true(((float *)e.view[1].data)[i] == (k & 1 ? -INFINITY : 0.0f));
+            else
+                assert_int_equal(((uint8_t *)e.view[1].data)[i], k & 1 ? 0 : 77);
+        exec_end(&e);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +303,7 @@ int main(void)
         cmocka_unit_test(table__layouts__looks_up),
         cmocka_unit_test(qadd_qmul__broadcasts_and_layouts__match_the_formula),
         cmocka_unit_test(pool__windows_and_layouts__match_plain_loops),
+        cmocka_unit_test(pool__no_tap_inside__lowest_or_zero),
         cmocka_unit_test(pool__global_over_many_pixels__same_rule),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
