@@ -7,6 +7,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@ struct oct_archive {
     int64_t next;   /* ordinal of the next entry */
     char name[24];  /* stands in for a name that no character set explains */
     bool encrypted; /* the current entry */
+    locale_t utf8;  /* (locale_t)0 when the system has none */
     bool broken;
 };
 
@@ -37,6 +39,7 @@ oct_status oct_archive_open(const char *path, oct_archive **out)
     oct_archive *a = calloc(1, sizeof *a);
     if (!a || !(a->path = strdup(path)) || !(a->a = archive_read_new()))
         OCT_FAIL_DONE(OCT_ERR_MEMORY, "cannot allocate a reader for '%s'", path);
+    a->utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
     archive_read_support_filter_gzip(a->a);
     archive_read_support_filter_bzip2(a->a);
     archive_read_support_filter_xz(a->a);
@@ -63,11 +66,13 @@ void oct_archive_close(oct_archive *a)
         return;
     if (a->a)
         archive_read_free(a->a);
+    if (a->utf8)
+        freelocale(a->utf8);
     free(a->path);
     free(a);
 }
 
-oct_status oct_archive_next(oct_archive *a, oct_entry *out, bool *found)
+static oct_status next_entry(oct_archive *a, oct_entry *out, bool *found)
 {
     struct archive_entry *e = NULL;
     int r = ARCHIVE_RETRY;
@@ -81,7 +86,7 @@ oct_status oct_archive_next(oct_archive *a, oct_entry *out, bool *found)
         a->broken = true;
         return damaged(a, a->next ? "damaged archive" : "neither a tar nor a zip archive");
     }
-    /* In the C locale a UTF-8 name has no local form and a local name no UTF-8 form: take the one there is. */
+    /* A name that is no UTF-8 may have one of the two forms only: take the one there is. */
     const char *name = archive_entry_pathname(e);
     if (!name)
         name = archive_entry_pathname_utf8(e);
@@ -99,6 +104,17 @@ oct_status oct_archive_next(oct_archive *a, oct_entry *out, bool *found)
     out->is_folder = archive_entry_filetype(e) == AE_IFDIR;
     *found = true;
     return OCT_OK;
+}
+
+/* libarchive turns names into the locale's characters and loses them where it has none, as in a program that never called
+ * setlocale; this thread is in a UTF-8 locale for the time of the call. */
+oct_status oct_archive_next(oct_archive *a, oct_entry *out, bool *found)
+{
+    locale_t before = a->utf8 ? uselocale(a->utf8) : (locale_t)0;
+    oct_status s = next_entry(a, out, found);
+    if (before)
+        uselocale(before);
+    return s;
 }
 
 oct_status oct_archive_read(oct_archive *a, void *data, int64_t size, int64_t *got)

@@ -136,6 +136,32 @@ static void archive__flat_or_in_one_folder__unlabelled(void **state)
     }
 }
 
+static void zip__utf8_names__kept_in_the_c_locale(void **state)
+{
+    /* A stored zip by hand: two empty entries, names in UTF-8 (flag bit 11), as other programs write them. */
+    static const char *const names[2] = {"\xC3\xA4/\xE6\x97\xA5.png", "z/1.png"};
+    uint8_t zip[512], central[256];
+    size_t n = 0, m = 0;
+    for (int i = 0; i < 2; i++) {
+        size_t length = strlen(names[i]);
+        uint8_t local[30] = {'P', 'K', 3, 4, 20, 0, 0, 8, [26] = (uint8_t)length};
+        uint8_t entry[46] = {'P', 'K', 1, 2, 20, 3, 20, 0, 0, 8, [28] = (uint8_t)length, [40] = 0xA4, 0x81, [42] = (uint8_t)n};
+        memcpy(zip + n, local, 30);
+        memcpy(zip + n + 30, names[i], length);
+        n += 30 + length;
+        memcpy(central + m, entry, 46);
+        memcpy(central + m + 46, names[i], length);
+        m += 46 + length;
+    }
+    uint8_t end[22] = {'P', 'K', 5, 6, [8] = 2, [10] = 2, [12] = (uint8_t)m, [16] = (uint8_t)n};
+    memcpy(zip + n, central, m);
+    memcpy(zip + n + m, end, 22);
+    oct_dataset *set = open_set(put("u.zip", zip, n + m + 22), NULL);
+    assert_string_equal(oct_dataset_class_name(set, 1), "\xC3\xA4");
+    assert_string_equal(name_of(set, 0), names[0]);
+    oct_dataset_destroy(set);
+}
+
 static void archive__name_twice__later_entry_counts(void **state)
 {
     packer p = pack_open(at("twice.tar"), PACK_TAR);
@@ -365,6 +391,7 @@ int main(void)
         cmocka_unit_test(open__nothing_usable__clear_errors),
         cmocka_unit_test(archive__every_kind__classes_below_shared_folder),
         cmocka_unit_test(archive__flat_or_in_one_folder__unlabelled),
+        cmocka_unit_test(zip__utf8_names__kept_in_the_c_locale),
         cmocka_unit_test(archive__name_twice__later_entry_counts),
         cmocka_unit_test(archive__truncated__content_error),
         cmocka_unit_test(table__integers_and_header__class_indices),
