@@ -1,6 +1,6 @@
 /* From a call of the qconv contract to register tiles: cuts m evenly, picks the way to finish, runs the rare epilogues.
  *
- * A variant's file includes this and states OCT_QCONV_VARIANT(name, MR, NV). DESIGN 3.5. */
+ * A variant's file includes this, states TILE_FN(mr, nv) for all row counts and calls run. DESIGN 3.5. */
 #ifndef OCT_KERNELS_QCONV_RUN_AVX512VNNI_H
 #define OCT_KERNELS_QCONV_RUN_AVX512VNNI_H
 
@@ -78,8 +78,8 @@ static inline void finish_spilled(const int NV, const tile_call *t, const __m512
         }
 }
 
-/* tiles[kind][rows - 1] for 1 .. mr rows. */
-FORCE void run(const oct_qconv_args *g, const int NV, const int32_t mr, tile_fn *const tiles[3][14])
+/* tiles[rows - 1] for 1 .. mr rows. */
+FORCE void run(const oct_qconv_args *g, const int NV, const int32_t mr, tile_fn *const *tiles)
 {
     const oct_qepilogue *e = g->e;
     tile_call t = {
@@ -95,15 +95,15 @@ FORCE void run(const oct_qconv_args *g, const int NV, const int32_t mr, tile_fn 
         .res_scale = _mm512_set1_ps(e->res_scale),
     };
     t.scale = (const float *)(t.w + g->tap_count * t.k4 * NV);
-    const int kind = tile_kind(NV, &t);
+    t.kind = tile_kind(NV, &t);
     const int64_t count = (g->m + mr - 1) / mr, rows = g->m / count, longer = g->m % count;
     const uint8_t *a = g->a, *res = g->res;
     uint8_t *c = g->c;
     __m512i spill[14 * 4];
     for (int64_t i = 0; i < count; i++) {
         const int64_t n = rows + (i < longer);
-        tiles[kind][n - 1](&t, a, c, res, spill);
-        if (kind == TILE_SPILL)
+        tiles[n - 1](&t, a, c, res, spill);
+        if (t.kind == TILE_SPILL)
             finish_spilled(NV, &t, spill, (int32_t)n, c, res);
         a += n * g->px;
         c += n * g->ldc;
@@ -111,11 +111,10 @@ FORCE void run(const oct_qconv_args *g, const int NV, const int32_t mr, tile_fn 
     }
 }
 
-#define TILE_FN(mr, nv, kind)                                                                                                      \
-    static void tile_##mr##_##kind(const tile_call *t, const uint8_t *a, uint8_t *c, const uint8_t *res, __m512i *spill)           \
+#define TILE_FN(mr, nv)                                                                                                            \
+    static void tile_##mr(const tile_call *t, const uint8_t *a, uint8_t *c, const uint8_t *res, __m512i *spill)                    \
     {                                                                                                                              \
-        tile(mr, nv, kind, t, a, c, res, spill);                                                                                   \
+        tile(mr, nv, t, a, c, res, spill);                                                                                         \
     }
-#define TILE_FNS(mr, nv) TILE_FN(mr, nv, TILE_U8) TILE_FN(mr, nv, TILE_U8_RES) TILE_FN(mr, nv, TILE_SPILL)
 
 #endif

@@ -1,6 +1,6 @@
 /* The register tile of the AVX-512 VNNI variants of qconv: MR pixels x NV*16 columns, with three ways to finish it.
  *
- * One always-inlined body; MR, NV and KIND are literals at each use, so that every `if` below folds. The accumulators are
+ * One always-inlined body; MR and NV are literals at each use, so that every `if` below folds. The accumulators are
  * named c<row>_<vector> because GCC 12 keeps arrays of registers in memory; the dot product is one line of assembly because
  * its intrinsic makes GCC 12 spill from about 14 accumulators on. Tiles: MR*NV + NV + 1 <= 32 registers. */
 #ifndef OCT_KERNELS_QCONV_TILE_AVX512VNNI_H
@@ -16,6 +16,7 @@ enum { TILE_U8, TILE_U8_RES, TILE_SPILL };
 /* What all tiles of a call share. Vectors in memory, because the tile needs the registers. */
 typedef struct tile_call {
     const oct_qconv_args *g;
+    int kind;
     const __m512i *w; /* behind the bias */
     const float *scale;
     int64_t k4;         /* dwords of a run */
@@ -69,8 +70,7 @@ FORCE __m512i finish(const int KIND, __m512i acc, int v, const tile_call *t, con
 }
 
 /* Pixels [0, MR) from a, c, res on. With TILE_SPILL the sums go to spill[MR][NV*16]. */
-FORCE void tile(const int MR, const int NV, const int KIND, const tile_call *t, const uint8_t *a, uint8_t *c, const uint8_t *res,
-                __m512i *spill)
+FORCE void tile(const int MR, const int NV, const tile_call *t, const uint8_t *a, uint8_t *c, const uint8_t *res, __m512i *spill)
 {
     const oct_qconv_args *g = t->g;
     const ptrdiff_t px = g->px;
@@ -104,7 +104,7 @@ FORCE void tile(const int MR, const int NV, const int KIND, const tile_call *t, 
         }
     }
 
-    if (KIND == TILE_SPILL) {
+    if (t->kind == TILE_SPILL) {
 #define STORE(i)                                                                                                                   \
     if (MR > i) {                                                                                                                  \
         spill[i * NV] = c##i##_0;                                                                                                  \
@@ -120,63 +120,56 @@ FORCE void tile(const int MR, const int NV, const int KIND, const tile_call *t, 
         return;
     }
     const ptrdiff_t ldc = g->ldc, ldr = g->ldr;
-    const bool full = t->columns == (NV == 4 ? ~(__mmask64)0 : ((__mmask64)1 << (16 * NV % 64)) - 1);
+    const __mmask64 columns = t->columns;
 #define FINISH(i, v) finish(KIND, c##i##_##v, v, t, res + i * ldr)
-    if (NV == 4 || NV == 3) {
-#define END(i)                                                                                                                     \
+/* One row of 48 or 64 columns, two rows of 32, four rows of 16: each fills the 64 codes of a pack. */
+#define ROW64(i)                                                                                                                   \
     if (MR > i) {                                                                                                                  \
         __m512i v2 = FINISH(i, 2);                                                                                                 \
         __m512i q = pack_codes(FINISH(i, 0), FINISH(i, 1), v2, NV == 4 ? FINISH(i, 3) : v2, t);                                    \
-        if (NV == 4 && full)                                                                                                       \
-            _mm512_storeu_si512(c + i * ldc, q);                                                                                   \
-        else                                                                                                                       \
-            _mm512_mask_storeu_epi8(c + i * ldc, t->columns, q);                                                                   \
+        _mm512_mask_storeu_epi8(c + i * ldc, columns, q);                                                                          \
     }
-        ROWS14(END)
-#undef END
-    }
-    if (NV == 2) {
-#define END2(i, j)                                                                                                                 \
+#define ROW32(i, j)                                                                                                                \
     if (MR > i) {                                                                                                                  \
         __m512i u = FINISH(i, 0), v = FINISH(i, 1);                                                                                \
         __m512i q = MR > j ? pack_codes(u, v, FINISH(j, 0), FINISH(j, 1), t) : pack_codes(u, v, u, v, t);                          \
-        if (full) {                                                                                                                \
-            _mm256_storeu_si256((__m256i *)(c + i * ldc), _mm512_castsi512_si256(q));                                              \
-            if (MR > j)                                                                                                            \
-                _mm256_storeu_si256((__m256i *)(c + j * ldc), _mm512_extracti64x4_epi64(q, 1));                                    \
-        } else {                                                                                                                   \
-            _mm256_mask_storeu_epi8(c + i * ldc, (__mmask32)t->columns, _mm512_castsi512_si256(q));                                \
-            if (MR > j)                                                                                                            \
-                _mm256_mask_storeu_epi8(c + j * ldc, (__mmask32)t->columns, _mm512_extracti64x4_epi64(q, 1));                      \
-        }                                                                                                                          \
+        _mm256_mask_storeu_epi8(c + i * ldc, (__mmask32)columns, _mm512_castsi512_si256(q));                                       \
+        if (MR > j)                                                                                                                \
+            _mm256_mask_storeu_epi8(c + j * ldc, (__mmask32)columns, _mm512_extracti64x4_epi64(q, 1));                             \
     }
-        END2(0, 1) END2(2, 3) END2(4, 5) END2(6, 7) END2(8, 9) END2(10, 11) END2(12, 13)
-#undef END2
-    }
-    if (NV == 1) {
 #define STORE16(i, lane)                                                                                                           \
-    if (MR > i) {                                                                                                                  \
-        if (full)                                                                                                                  \
-            _mm_storeu_si128((__m128i *)(c + i * ldc), _mm512_extracti32x4_epi32(q, lane));                                        \
-        else                                                                                                                       \
-            _mm_mask_storeu_epi8(c + i * ldc, (__mmask16)t->columns, _mm512_extracti32x4_epi32(q, lane));                          \
-    }
-#define END4(i, j, k, l)                                                                                                           \
+    if (MR > i)                                                                                                                    \
+        _mm_mask_storeu_epi8(c + i * ldc, (__mmask16)columns, _mm512_extracti32x4_epi32(q, lane));
+#define ROW16(i, j, k, l)                                                                                                          \
     if (MR > i) {                                                                                                                  \
         __m512i v = FINISH(i, 0), vj = MR > j ? FINISH(j, 0) : v, vk = MR > k ? FINISH(k, 0) : v;                                  \
         __m512i q = pack_codes(v, vj, vk, MR > l ? FINISH(l, 0) : v, t);                                                           \
         STORE16(i, 0) STORE16(j, 1) STORE16(k, 2) STORE16(l, 3)                                                                    \
     }
-        END4(0, 1, 2, 3);
-        END4(4, 5, 6, 7);
-        END4(8, 9, 10, 11);
-        if (MR > 12) {
-            __m512i v = FINISH(12, 0), q = pack_codes(v, MR > 13 ? FINISH(13, 0) : v, v, v, t);
-            STORE16(12, 0) STORE16(13, 1)
-        }
-#undef END4
-#undef STORE16
+#define ROWS_OF_PACK                                                                                                               \
+    if (NV >= 3) {                                                                                                                 \
+        ROWS14(ROW64)                                                                                                              \
+    } else if (NV == 2) {                                                                                                          \
+        ROW32(0, 1) ROW32(2, 3) ROW32(4, 5) ROW32(6, 7) ROW32(8, 9) ROW32(10, 11) ROW32(12, 13)                                    \
+    } else {                                                                                                                       \
+        ROW16(0, 1, 2, 3) ROW16(4, 5, 6, 7) ROW16(8, 9, 10, 11) if (MR > 12)                                                       \
+        {                                                                                                                          \
+            __m512i v = FINISH(12, 0), q = pack_codes(v, MR > 13 ? FINISH(13, 0) : v, v, v, t);                                    \
+            STORE16(12, 0) STORE16(13, 1)                                                                                          \
+        }                                                                                                                          \
     }
+    if (t->kind == TILE_U8) {
+        enum { KIND = TILE_U8 };
+        ROWS_OF_PACK
+    } else {
+        enum { KIND = TILE_U8_RES };
+        ROWS_OF_PACK
+    }
+#undef ROWS_OF_PACK
+#undef ROW16
+#undef STORE16
+#undef ROW32
+#undef ROW64
 #undef FINISH
 }
 
