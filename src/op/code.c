@@ -73,7 +73,7 @@ static oct_status pool_view(oct_lower *l, const oct_value *x, const oct_value *y
     int32_t in_view, out_view;
     if (!codes && x->dtype != OCT_F32)
         return oct_op_unsupported(l->node, "type %s", oct_dtype_name(x->dtype));
-    if (dims[2] < 1 || dims[2] > 1 << 24)
+    if (dims[2] < 1 || dims[2] > OCT_POOL_TAPS)
         return oct_op_unsupported(l->node, "a window of %lld elements", (long long)dims[2]);
     oct_p_pool p = {.is_max = is_max, .kh = 1, .kw = (int32_t)dims[2], .sh = 1, .sw = 1, .dh = 1, .dw = 1};
     if (codes && !is_max) {

@@ -16,6 +16,7 @@ oct_status oct_lower_table(oct_lower *l, int32_t in, const oct_stored_quant *x, 
 oct_status oct_lower_moved(oct_lower *l, oct_value *x, const oct_value *y, oct_layout want, int32_t *tensor);
 /* Steps with the best kernel of their family for l->isa. */
 oct_status oct_lower_quantize_step(oct_lower *l, bool quantize, int32_t in, int32_t out, const oct_stored_quant *q);
+#define OCT_POOL_TAPS (1 << 23) /* elements of a pool's window: sums of codes stay within s32 */
 /* POOL from in to out; kernel chosen by the dtype of the input view. */
 oct_status oct_lower_pool(oct_lower *l, int32_t in, int32_t out, const oct_p_pool *p);
 /* POOL over all spatial axes of x (rank >= 3, f32 or codes) into out, the dense tensor of y with n*c elements. */

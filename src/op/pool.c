@@ -68,6 +68,8 @@ oct_status oct_op_lower_pool(oct_lower *l, oct_node *n)
     OCT_TRY(read_window(n, &x->shape, &w));
     if (w.n > 2)
         return oct_op_unsupported(n, "%d spatial axes", w.n);
+    if (w.kernel[0] * (w.n == 2 ? w.kernel[1] : 1) > OCT_POOL_TAPS)
+        return oct_op_unsupported(n, "a window of more than %d elements", OCT_POOL_TAPS);
     bool codes = oct_lower_precision(x) == OCT_PREC_INT8;
     if (!codes && x->dtype != OCT_F32)
         return oct_op_unsupported(n, "type %s", oct_dtype_name(x->dtype));
