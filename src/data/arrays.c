@@ -36,7 +36,8 @@ static oct_status stream_read(void *context, void *dst, int64_t n)
             return oct_fail(OCT_ERR_IO, "cannot read '%s'", in->path);
     }
     if (got < n)
-        return oct_fail(OCT_ERR_CONTENT, "'%s': %s ends too early for the array it announces", in->path, in->name[0] ? in->name : "the file");
+        return oct_fail(OCT_ERR_CONTENT, "'%s': %s ends too early for the array it announces", in->path,
+                        in->name[0] ? in->name : "the file");
     return OCT_OK;
 }
 
@@ -60,7 +61,8 @@ static oct_status stream_open_file(const char *path, stream *out)
     struct stat st;
     FILE *f = fopen(path, "rbe");
     if (!f || fstat(fileno(f), &st) != 0 || !S_ISREG(st.st_mode)) {
-        oct_status s = oct_fail_file(oct_fail(OCT_ERR_IO, "cannot open '%s': %s", path, f ? "not a regular file" : strerror(errno)), path);
+        oct_status s =
+            oct_fail_file(oct_fail(OCT_ERR_IO, "cannot open '%s': %s", path, f ? "not a regular file" : strerror(errno)), path);
         if (f)
             fclose(f);
         return s;
@@ -84,13 +86,14 @@ static oct_status add_array(oct_arrays *a, stream *in, const char *name, int64_t
     OCT_TRY(oct_npy_read_header(stream_read, in, in->name[0] ? in->name : in->path, &array.header));
     const oct_npy_header *h = &array.header;
     if (in->size >= 0 && h->bytes > in->size - h->offset)
-        return oct_fail(OCT_ERR_CONTENT, "'%s': %s ends too early: its header announces %lld bytes", in->path, in->name[0] ? in->name : "the file",
-                        (long long)h->bytes);
+        return oct_fail(OCT_ERR_CONTENT, "'%s': %s ends too early: its header announces %lld bytes", in->path,
+                        in->name[0] ? in->name : "the file", (long long)h->bytes);
     if (h->rank == 0)
-        return oct_fail(OCT_ERR_CONTENT, "'%s': array '%.*s' is a single number; its first axis must be the samples", in->path, (int)length, name);
+        return oct_fail(OCT_ERR_CONTENT, "'%s': array '%.*s' is a single number; its first axis must be the samples", in->path,
+                        (int)length, name);
     if (a->count && h->dims[0] != a->rows)
-        return oct_fail(OCT_ERR_CONTENT, "'%s': array '%.*s' has %lld samples, '%s' has %lld", in->path, (int)length, name, (long long)h->dims[0],
-                        a->list[0].name, (long long)a->rows);
+        return oct_fail(OCT_ERR_CONTENT, "'%s': array '%.*s' has %lld samples, '%s' has %lld", in->path, (int)length, name,
+                        (long long)h->dims[0], a->list[0].name, (long long)a->rows);
     a->rows = h->dims[0];
     array.row_bytes = a->rows ? h->bytes / a->rows : 0;
     array.name = strndup(name, (size_t)length);
@@ -135,13 +138,30 @@ static bool label_at(const uint8_t *p, oct_dtype dtype, int64_t *out)
     int32_t s32;
     uint32_t u32;
     switch (dtype) {
-    case OCT_BOOL: case OCT_U8: *out = *p; return true;
-    case OCT_S8: memcpy(&s8, p, 1); *out = s8; return true;
-    case OCT_S16: memcpy(&s16, p, 2); *out = s16; return true;
-    case OCT_U16: memcpy(&u16, p, 2); *out = u16; return true;
-    case OCT_S32: memcpy(&s32, p, 4); *out = s32; return true;
-    case OCT_U32: memcpy(&u32, p, 4); *out = u32; return true;
-    case OCT_S64: case OCT_U64: memcpy(out, p, 8); return true;
+    case OCT_BOOL:
+    case OCT_U8: *out = *p; return true;
+    case OCT_S8:
+        memcpy(&s8, p, 1);
+        *out = s8;
+        return true;
+    case OCT_S16:
+        memcpy(&s16, p, 2);
+        *out = s16;
+        return true;
+    case OCT_U16:
+        memcpy(&u16, p, 2);
+        *out = u16;
+        return true;
+    case OCT_S32:
+        memcpy(&s32, p, 4);
+        *out = s32;
+        return true;
+    case OCT_U32:
+        memcpy(&u32, p, 4);
+        *out = u32;
+        return true;
+    case OCT_S64:
+    case OCT_U64: memcpy(out, p, 8); return true;
     default: return false;
     }
 }
@@ -162,9 +182,11 @@ static oct_status read_labels(const char *path, const oct_array *array, oct_arra
     for (int64_t i = 0; i < a->rows; i++) {
         OCT_TRY_DONE(oct_row_reader_read(r, i, cell));
         if (!label_at(cell, h->dtype, &labels[i]))
-            OCT_FAIL_DONE(OCT_ERR_CONTENT, "'%s': array 'labels' is %s; class indices are integers", path, oct_dtype_name(h->dtype));
+            OCT_FAIL_DONE(OCT_ERR_CONTENT, "'%s': array 'labels' is %s; class indices are integers", path,
+                          oct_dtype_name(h->dtype));
         if (labels[i] < 0 || labels[i] >= MAX_CLASSES)
-            OCT_FAIL_DONE(OCT_ERR_CONTENT, "'%s': label %lld of sample %lld is outside the classes", path, (long long)labels[i], (long long)i);
+            OCT_FAIL_DONE(OCT_ERR_CONTENT, "'%s': label %lld of sample %lld is outside the classes", path, (long long)labels[i],
+                          (long long)i);
         a->class_count = oct_max64(a->class_count, labels[i] + 1);
     }
     a->labels = labels;

@@ -48,8 +48,10 @@ static oct_status read_source(oct_dataset *set)
     set->kind = OCT_SET_ARCHIVE;
     oct_status s = oct_listing_archive(path, &set->list);
     if (s == OCT_ERR_CONTENT && set->list.name_bytes == 0)
-        s = oct_fail_file(oct_fail(OCT_ERR_CONTENT, "%s (a data set is a folder, tar or zip of images, a .csv or .tsv, an .npz or .npy)",
-                                   oct_last_error()->message), path);
+        s = oct_fail_file(oct_fail(OCT_ERR_CONTENT,
+                                   "%s (a data set is a folder, tar or zip of images, a .csv or .tsv, an .npz or .npy)",
+                                   oct_last_error()->message),
+                          path);
     return s;
 }
 
@@ -58,8 +60,9 @@ static oct_status refuse_empty(const oct_dataset *set)
     const oct_listing *l = &set->list;
     const char *path = set->path;
     if (l->other_files)
-        return oct_fail_file(oct_fail(OCT_ERR_CONTENT, "data set '%s' is empty: no PNG or JPEG among its %lld files (such as '%s')", path,
-                                      (long long)l->other_files, oct_listing_name(l, l->first_other)), path);
+        return oct_fail_file(oct_fail(OCT_ERR_CONTENT, "data set '%s' is empty: no PNG or JPEG among its %lld files (such as '%s')",
+                                      path, (long long)l->other_files, oct_listing_name(l, l->first_other)),
+                             path);
     return oct_fail_file(oct_fail(OCT_ERR_CONTENT, "data set '%s' is empty", path), path);
 }
 
@@ -159,7 +162,8 @@ oct_status oct_set_add_fault(oct_dataset *set, int64_t i, const char *text)
     pthread_mutex_lock(&set->fault_lock);
     if (!set->faulty[i]) {
         char *copy = strdup(text);
-        s = copy ? OCT_PUSH(set->faults, set->fault_count, set->fault_capacity, copy) : oct_fail(OCT_ERR_MEMORY, "cannot allocate a message");
+        s = copy ? OCT_PUSH(set->faults, set->fault_count, set->fault_capacity, copy)
+                 : oct_fail(OCT_ERR_MEMORY, "cannot allocate a message");
         if (s == OCT_OK)
             set->faulty[i] = 1;
         else

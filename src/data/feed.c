@@ -148,7 +148,8 @@ oct_status oct_feeder_fill(const oct_feeder *f, oct_feed_scratch *s, uint8_t *co
 const char *oct_feeder_name(const oct_feeder *f, int64_t sample)
 {
     const oct_dataset *set = f->set;
-    return set->kind == OCT_SET_ARRAYS ? set->path : oct_listing_name(&set->list, set->list.items[oct_set_sample(set, sample)].name);
+    return set->kind == OCT_SET_ARRAYS ? set->path
+                                       : oct_listing_name(&set->list, set->list.items[oct_set_sample(set, sample)].name);
 }
 
 void oct_feed_scratch_free(oct_feed_scratch *s)
@@ -183,8 +184,9 @@ static oct_status probe_size(oct_feeder *f)
 static oct_status open_images(oct_feeder *f, const oct_port *inputs, const oct_preprocess *pre)
 {
     if (f->count != 1)
-        return oct_fail(OCT_ERR_CONTENT, "'%s' holds images, which feed one input; the model has %d: give an .npz with one array per input", f->set->path,
-                        f->count);
+        return oct_fail(OCT_ERR_CONTENT,
+                        "'%s' holds images, which feed one input; the model has %d: give an .npz with one array per input",
+                        f->set->path, f->count);
     OCT_TRY(oct_pixel_plan_make(&inputs[0], pre, &f->plan));
     if (f->plan.width == 0 || f->plan.height == 0)
         OCT_TRY(probe_size(f));
@@ -208,7 +210,8 @@ static oct_status no_array(const oct_dataset *set, const char *port)
     for (int64_t i = 0; i < set->arrays.count; i++)
         oct_text_printf(&t, "%s%s", i ? ", " : "", set->arrays.list[i].name);
     OCT_TRY(oct_text_finish(&t, &names));
-    oct_status s = oct_fail_node(oct_fail(OCT_ERR_CONTENT, "'%s' has no array for the model's input '%s'; it has: %s", set->path, port, names), port);
+    oct_status s = oct_fail_node(
+        oct_fail(OCT_ERR_CONTENT, "'%s' has no array for the model's input '%s'; it has: %s", set->path, port, names), port);
     free(names);
     return s;
 }
@@ -238,8 +241,9 @@ static oct_status open_array(oct_feeder *f, int index, const oct_port *port)
     oct_dtype from = a->header.dtype, to = port->dtype;
     bool converts = (from == OCT_F32 && to == OCT_F64) || (from == OCT_F64 && to == OCT_F32);
     if (from != to && !converts)
-        return oct_fail_node(oct_fail(OCT_ERR_CONTENT, "'%s': array '%s' is %s, the model's input '%s' takes %s", set->path, a->name,
-                                      oct_dtype_name(from), port->name, oct_dtype_name(to)), port->name);
+        return oct_fail_node(oct_fail(OCT_ERR_CONTENT, "'%s': array '%s' is %s, the model's input '%s' takes %s", set->path,
+                                      a->name, oct_dtype_name(from), port->name, oct_dtype_name(to)),
+                             port->name);
     if (port->rank < 1 || a->header.rank != port->rank)
         return wrong_shape(set, a, port);
     for (int32_t d = 1; d < port->rank; d++)
@@ -268,7 +272,8 @@ oct_status oct_feeder_open(oct_feeder *f, oct_dataset *set, const oct_port *inpu
     if (set->kind != OCT_SET_ARRAYS)
         s = open_images(f, inputs, pre);
     else if (count > 1 && set->arrays.list[0].ordinal < 0)
-        s = oct_fail(OCT_ERR_CONTENT, "'%s' is one array, the model has %d inputs: give an .npz with one array per input", set->path, count);
+        s = oct_fail(OCT_ERR_CONTENT, "'%s' is one array, the model has %d inputs: give an .npz with one array per input",
+                     set->path, count);
     for (int i = 0; s == OCT_OK && set->kind == OCT_SET_ARRAYS && i < count; i++)
         s = open_array(f, i, &inputs[i]);
     return s == OCT_OK ? s : oct_fail_file(s, set->path);

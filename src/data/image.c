@@ -9,7 +9,8 @@
 
 oct_status oct_image_reserve(oct_image *image, int64_t width, int64_t height, int channels)
 {
-    if (width < 1 || height < 1 || width > OCT_IMAGE_MAX_SIDE || height > OCT_IMAGE_MAX_SIDE || width * height > OCT_IMAGE_MAX_PIXELS)
+    if (width < 1 || height < 1 || width > OCT_IMAGE_MAX_SIDE || height > OCT_IMAGE_MAX_SIDE ||
+        width * height > OCT_IMAGE_MAX_PIXELS)
         return oct_fail(OCT_ERR_CONTENT, "an image of %lld x %lld pixels is too large", (long long)width, (long long)height);
     OCT_TRY(oct_grow((void **)&image->pixels, &image->capacity, width * height * channels, 1));
     image->width = (int)width;

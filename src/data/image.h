@@ -37,6 +37,7 @@ typedef struct oct_resize_scratch {
 void oct_resize_scratch_free(oct_resize_scratch *s);
 
 /* The window [x, x + w) x [y, y + h) of src resized to full_w x full_h. Equal to Pillow's resize(BILINEAR) byte by byte. */
-oct_status oct_image_resize(const oct_image *src, int full_w, int full_h, int x, int y, int w, int h, oct_resize_scratch *s, oct_image *dst);
+oct_status oct_image_resize(const oct_image *src, int full_w, int full_h, int x, int y, int w, int h, oct_resize_scratch *s,
+                            oct_image *dst);
 
 #endif

@@ -147,8 +147,11 @@ static oct_status classify(oct_listing *l, int64_t skip, const int64_t *folders,
         return OCT_OK;
     }
     if (flat)
-        return oct_fail_file(oct_fail(OCT_ERR_CONTENT, "'%s' holds %lld images beside its class folders: either all images lie in class folders or none",
-                                      path, (long long)flat), path);
+        return oct_fail_file(
+            oct_fail(OCT_ERR_CONTENT,
+                     "'%s' holds %lld images beside its class folders: either all images lie in class folders or none", path,
+                     (long long)flat),
+            path);
     for (int64_t i = 0; i < folder_count; i++) {
         const char *name = l->names + folders[i];
         if (strncmp(name, l->names + l->items[0].name, (size_t)skip) == 0 && name[skip] && !strchr(name + skip, '/'))

@@ -36,8 +36,8 @@ struct oct_loader {
     slot *slots;
     uint8_t **rows; /* slot_count x inputs, what slots point into */
     int64_t slot_count, claim;
-    void **rings;          /* one per input: slot_count rows */
-    oct_tensor *tensors;   /* one per input: the batch handed out */
+    void **rings;        /* one per input: slot_count rows */
+    oct_tensor *tensors; /* one per input: the batch handed out */
     int64_t *labels;
     oct_status failed; /* the first fatal error; later calls repeat it */
     char *failure;
@@ -148,8 +148,8 @@ static oct_status start_threads(oct_loader *l)
     return OCT_OK;
 }
 
-oct_status oct_loader_create(oct_dataset *set, const oct_port *inputs, int input_count, const oct_preprocess *pre, int64_t batch, int threads,
-                             oct_loader **out)
+oct_status oct_loader_create(oct_dataset *set, const oct_port *inputs, int input_count, const oct_preprocess *pre, int64_t batch,
+                             int threads, oct_loader **out)
 {
     oct_status s = OCT_OK;
     if (batch < 1 || batch > INT32_MAX || threads < 0)
@@ -255,8 +255,9 @@ oct_status oct_loader_next(oct_loader *l, oct_batch *out)
     if (l->failed != OCT_OK)
         return oct_fail_file(oct_fail(l->failed, "%s", l->failure ? l->failure : "out of memory"), l->set->path);
     if (n == 0 && l->delivered == 0)
-        return oct_fail_file(oct_fail(OCT_ERR_CONTENT, "data set '%s': none of its %lld images can be read; the first: %s", l->set->path,
-                                      (long long)l->set->count, oct_dataset_get_fault(l->set, 0)), l->set->path);
+        return oct_fail_file(oct_fail(OCT_ERR_CONTENT, "data set '%s': none of its %lld images can be read; the first: %s",
+                                      l->set->path, (long long)l->set->count, oct_dataset_get_fault(l->set, 0)),
+                             l->set->path);
     for (int p = 0; p < l->feeder.count; p++)
         l->tensors[p].dims[0] = n;
     *out = (oct_batch){.count = n, .first = l->delivered, .inputs = l->tensors, .labels = l->labels};

@@ -19,8 +19,8 @@
 static const struct {
     char code[3]; /* kind and size of descr, without the byte order */
     oct_dtype dtype;
-} types[] = {{"b1", OCT_BOOL}, {"i1", OCT_S8}, {"u1", OCT_U8}, {"i2", OCT_S16}, {"u2", OCT_U16}, {"i4", OCT_S32}, {"u4", OCT_U32},
-             {"i8", OCT_S64}, {"u8", OCT_U64}, {"f2", OCT_F16}, {"f4", OCT_F32}, {"f8", OCT_F64}};
+} types[] = {{"b1", OCT_BOOL}, {"i1", OCT_S8},  {"u1", OCT_U8},  {"i2", OCT_S16}, {"u2", OCT_U16}, {"i4", OCT_S32},
+             {"u4", OCT_U32},  {"i8", OCT_S64}, {"u8", OCT_U64}, {"f2", OCT_F16}, {"f4", OCT_F32}, {"f8", OCT_F64}};
 #define TYPE_COUNT (sizeof types / sizeof *types)
 
 /* --- header --- */
@@ -78,7 +78,8 @@ static oct_status take_type(scanner *c, oct_dtype *out)
         if (strcmp(code, types[i].code) != 0)
             continue;
         if (descr[0] == '>' && oct_dtype_size(types[i].dtype) > 1)
-            return oct_fail(OCT_ERR_UNSUPPORTED, "'%s': big-endian arrays ('%s') are not supported; save it with astype('<%s')", c->name, descr, code);
+            return oct_fail(OCT_ERR_UNSUPPORTED, "'%s': big-endian arrays ('%s') are not supported; save it with astype('<%s')",
+                            c->name, descr, code);
         *out = types[i].dtype;
         return OCT_OK;
     }
@@ -236,8 +237,8 @@ oct_status oct_npy_load(const char *path, oct_tensor *out)
         OCT_FAIL_DONE(OCT_ERR_IO, "cannot read '%s': not a regular file", path);
     OCT_TRY_DONE(oct_npy_read_header(read_file, &r, path, &h));
     if (h.bytes > st.st_size - h.offset)
-        OCT_FAIL_DONE(OCT_ERR_CONTENT, "'%s' ends too early: its header announces %lld bytes, %lld follow", path, (long long)h.bytes,
-                      (long long)(st.st_size - h.offset));
+        OCT_FAIL_DONE(OCT_ERR_CONTENT, "'%s' ends too early: its header announces %lld bytes, %lld follow", path,
+                      (long long)h.bytes, (long long)(st.st_size - h.offset));
     OCT_TRY_DONE(oct_alloc(h.bytes, false, &data));
     OCT_TRY_DONE(read_file(&r, data, h.bytes));
     if (h.fortran && h.rank > 1) {
@@ -273,7 +274,8 @@ oct_status oct_npy_save(const char *path, const oct_tensor *tensor)
         return oct_fail_file(oct_fail(OCT_ERR_UNSUPPORTED, "'%s': %s has no npy form", path, oct_dtype_name(tensor->dtype)), path);
     OCT_TRY(oct_size_count(tensor->dims, tensor->rank, &count));
     OCT_TRY(oct_size_mul(count, (int64_t)oct_dtype_size(tensor->dtype), &bytes));
-    oct_text_printf(&t, "{'descr': '%c%s', 'fortran_order': False, 'shape': (", oct_dtype_size(tensor->dtype) > 1 ? '<' : '|', code);
+    oct_text_printf(&t, "{'descr': '%c%s', 'fortran_order': False, 'shape': (", oct_dtype_size(tensor->dtype) > 1 ? '<' : '|',
+                    code);
     for (int32_t d = 0; d < tensor->rank; d++)
         oct_text_printf(&t, d ? " %lld," : "%lld,", (long long)tensor->dims[d]);
     /* NumPy writes (3,) but (3, 4): without the last comma from two dimensions on. */

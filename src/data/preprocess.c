@@ -36,23 +36,30 @@ oct_status oct_pixel_plan_make(const oct_port *port, const oct_preprocess *pre, 
     const oct_preprocess *p = &plan.pre;
     OCT_TRY(check_options(p));
     if (port->dtype != OCT_F32 || port->rank != 4)
-        return oct_fail_node(oct_fail(OCT_ERR_CONTENT, "input '%s' takes no images: images need a float32 input of 4 dimensions, this one is %s with %d",
-                                      port->name, oct_dtype_name(port->dtype), port->rank), port->name);
+        return oct_fail_node(
+            oct_fail(OCT_ERR_CONTENT,
+                     "input '%s' takes no images: images need a float32 input of 4 dimensions, this one is %s with %d", port->name,
+                     oct_dtype_name(port->dtype), port->rank),
+            port->name);
     const int64_t *d = port->dims;
     plan.nhwc = p->layout == 2 || (p->layout == 0 && is_image_depth(d[3]) && !is_image_depth(d[1]));
     int64_t channels = plan.nhwc ? d[3] : d[1], height = plan.nhwc ? d[1] : d[2], width = plan.nhwc ? d[2] : d[3];
     if (channels < 0)
         channels = p->color == 3 ? 1 : 3;
     if (!is_image_depth(channels))
-        return oct_fail_node(oct_fail(OCT_ERR_CONTENT, "input '%s' has %lld channels as %s: images have 1 or 3", port->name, (long long)channels,
-                                      plan.nhwc ? "nhwc" : "nchw"), port->name);
+        return oct_fail_node(oct_fail(OCT_ERR_CONTENT, "input '%s' has %lld channels as %s: images have 1 or 3", port->name,
+                                      (long long)channels, plan.nhwc ? "nhwc" : "nchw"),
+                             port->name);
     if ((p->color == 3) != (channels == 1) && p->color != 0)
-        return oct_fail_node(oct_fail(OCT_ERR_USAGE, "input '%s' has %lld channels, the preprocessing asks for %s", port->name, (long long)channels,
-                                      p->color == 3 ? "grey" : "colour"), port->name);
+        return oct_fail_node(oct_fail(OCT_ERR_USAGE, "input '%s' has %lld channels, the preprocessing asks for %s", port->name,
+                                      (long long)channels, p->color == 3 ? "grey" : "colour"),
+                             port->name);
     int64_t fixed_h = p->crop_h ? p->crop_h : p->resize_w ? p->resize : 0, fixed_w = p->crop_w ? p->crop_w : p->resize_w;
     if (fixed_h && ((height >= 0 && height != fixed_h) || (width >= 0 && width != fixed_w)))
-        return oct_fail_node(oct_fail(OCT_ERR_USAGE, "preprocessing gives %lld x %lld pixels (height x width), input '%s' takes %lld x %lld",
-                                      (long long)fixed_h, (long long)fixed_w, port->name, (long long)height, (long long)width), port->name);
+        return oct_fail_node(oct_fail(OCT_ERR_USAGE,
+                                      "preprocessing gives %lld x %lld pixels (height x width), input '%s' takes %lld x %lld",
+                                      (long long)fixed_h, (long long)fixed_w, port->name, (long long)height, (long long)width),
+                             port->name);
     plan.channels = (int)channels;
     plan.height = (int)(fixed_h ? fixed_h : height > 0 && height <= OCT_IMAGE_MAX_SIDE ? height : 0);
     plan.width = (int)(fixed_w ? fixed_w : width > 0 && width <= OCT_IMAGE_MAX_SIDE ? width : 0);
@@ -73,7 +80,8 @@ void oct_pixel_scratch_free(oct_pixel_scratch *s)
 
 static int half_to_even(int d) { return d / 2 + (d & (d / 2) & 1); }
 
-oct_status oct_pixels_load(const oct_pixel_plan *plan, const void *bytes, int64_t size, oct_pixel_scratch *s, const oct_image **out, bool *misfit)
+oct_status oct_pixels_load(const oct_pixel_plan *plan, const void *bytes, int64_t size, oct_pixel_scratch *s, const oct_image **out,
+                           bool *misfit)
 {
     const oct_preprocess *p = &plan->pre;
     *misfit = false;
@@ -88,15 +96,20 @@ oct_status oct_pixels_load(const oct_pixel_plan *plan, const void *bytes, int64_
         w = w == shorter ? p->resize : p->resize * w / shorter;
         h = h == shorter ? p->resize : p->resize * h / shorter;
     }
-    int cw = p->crop_w ? p->crop_w : (int)oct_min64(w, OCT_IMAGE_MAX_SIDE), ch = p->crop_h ? p->crop_h : (int)oct_min64(h, OCT_IMAGE_MAX_SIDE);
+    int cw = p->crop_w ? p->crop_w : (int)oct_min64(w, OCT_IMAGE_MAX_SIDE),
+        ch = p->crop_h ? p->crop_h : (int)oct_min64(h, OCT_IMAGE_MAX_SIDE);
     if (w > OCT_IMAGE_MAX_SIDE || h > OCT_IMAGE_MAX_SIDE)
-        return oct_fail(OCT_ERR_CONTENT, "%d x %d pixels (width x height) become too large when resized", image->width, image->height);
+        return oct_fail(OCT_ERR_CONTENT, "%d x %d pixels (width x height) become too large when resized", image->width,
+                        image->height);
     *misfit = cw > w || ch > h || (plan->width && cw != plan->width) || (plan->height && ch != plan->height);
     if (*misfit)
-        return oct_fail(OCT_ERR_CONTENT, "%d x %d pixels (width x height) do not fit: the model takes %d x %d, so say how to resize and crop (--resize, --crop, --preset)",
+        return oct_fail(OCT_ERR_CONTENT,
+                        "%d x %d pixels (width x height) do not fit: the model takes %d x %d, so say how to resize and crop "
+                        "(--resize, --crop, --preset)",
                         image->width, image->height, plan->width, plan->height);
     if (w != image->width || h != image->height || cw != w || ch != h) {
-        OCT_TRY(oct_image_resize(image, (int)w, (int)h, half_to_even((int)w - cw), half_to_even((int)h - ch), cw, ch, &s->resize, &s->sized));
+        OCT_TRY(oct_image_resize(image, (int)w, (int)h, half_to_even((int)w - cw), half_to_even((int)h - ch), cw, ch, &s->resize,
+                                 &s->sized));
         image = &s->sized;
     }
     *out = image;

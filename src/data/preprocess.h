@@ -25,7 +25,8 @@ typedef struct oct_pixel_scratch {
 void oct_pixel_scratch_free(oct_pixel_scratch *s);
 
 /* Decodes and sizes: *out is borrowed from s. A picture of the wrong size sets *misfit: that is no fault of the file. */
-oct_status oct_pixels_load(const oct_pixel_plan *plan, const void *bytes, int64_t size, oct_pixel_scratch *s, const oct_image **out, bool *misfit);
+oct_status oct_pixels_load(const oct_pixel_plan *plan, const void *bytes, int64_t size, oct_pixel_scratch *s, const oct_image **out,
+                           bool *misfit);
 /* channels * height * width floats in the plan's layout. */
 void oct_pixels_normalize(const oct_pixel_plan *plan, const oct_image *image, float *out);
 

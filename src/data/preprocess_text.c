@@ -13,17 +13,18 @@
 static const char *const layouts[] = {"auto", "nchw", "nhwc"};
 static const char *const colors[] = {"auto", "rgb", "bgr", "grey"};
 
-void oct_preprocess_default(oct_preprocess *p)
-{
-    *p = (oct_preprocess){.std = {1, 1, 1, 1}};
-}
+void oct_preprocess_default(oct_preprocess *p) { *p = (oct_preprocess){.std = {1, 1, 1, 1}}; }
 
 oct_status oct_preprocess_preset(oct_preprocess *p, const char *name)
 {
     if (strcmp(name, "imagenet") != 0)
         return oct_fail(OCT_ERR_USAGE, "unknown preset '%s'; there is: imagenet", name);
-    *p = (oct_preprocess){.resize = 256, .crop_h = 224, .crop_w = 224,
-                          .mean = {0.485f, 0.456f, 0.406f, 0}, .std = {0.229f, 0.224f, 0.225f, 1}, .color = 1};
+    *p = (oct_preprocess){.resize = 256,
+                          .crop_h = 224,
+                          .crop_w = 224,
+                          .mean = {0.485f, 0.456f, 0.406f, 0},
+                          .std = {0.229f, 0.224f, 0.225f, 1},
+                          .color = 1};
     return OCT_OK;
 }
 

@@ -91,7 +91,8 @@ static void mix_rows(const uint8_t *rows, int64_t pitch, int64_t width, const in
         dst[x] = to_code(sums[x]);
 }
 
-oct_status oct_image_resize(const oct_image *src, int full_w, int full_h, int x, int y, int w, int h, oct_resize_scratch *s, oct_image *dst)
+oct_status oct_image_resize(const oct_image *src, int full_w, int full_h, int x, int y, int w, int h, oct_resize_scratch *s,
+                            oct_image *dst)
 {
     int channels = src->channels;
     int64_t stride, width = (int64_t)w * channels, pitch = (int64_t)src->width * channels;
@@ -124,7 +125,8 @@ oct_status oct_image_resize(const oct_image *src, int full_w, int full_h, int x,
     OCT_TRY(plan_axis(src->height, full_h, y, h, s, &stride));
     OCT_TRY(oct_grow((void **)&s->sums, &s->sums_capacity, width, sizeof *s->sums));
     for (int r = 0; r < h; r++)
-        mix_rows(rows + (s->first[r] - top) * pitch, pitch, width, s->weights + r * stride, s->taps[r], s->sums, dst->pixels + r * width);
+        mix_rows(rows + (s->first[r] - top) * pitch, pitch, width, s->weights + r * stride, s->taps[r], s->sums,
+                 dst->pixels + r * width);
     return OCT_OK;
 }
 

@@ -20,7 +20,7 @@ struct oct_dataset {
     oct_arrays arrays;
     bool labelled;
     int64_t class_count;
-    int64_t *picked; /* samples of the limited set, in the order they are delivered: items of list, or rows */
+    int64_t *picked;      /* samples of the limited set, in the order they are delivered: items of list, or rows */
     int64_t first, count; /* this shard's part of picked */
     bool strict;
     pthread_mutex_t fault_lock; /* guards what follows: several loaders may read one set */

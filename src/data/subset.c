@@ -41,7 +41,8 @@ static oct_status fill_quotas(const int64_t *size, int64_t classes, int64_t limi
     return OCT_OK;
 }
 
-oct_status oct_subset_pick(int64_t count, const int64_t *labels, int64_t classes, int64_t limit, uint64_t seed, int64_t **picked, int64_t *picked_count)
+oct_status oct_subset_pick(int64_t count, const int64_t *labels, int64_t classes, int64_t limit, uint64_t seed, int64_t **picked,
+                           int64_t *picked_count)
 {
     oct_status s = OCT_OK;
     if (!labels || classes < 1)

@@ -71,7 +71,8 @@ static oct_status label_items(oct_listing *l, const int64_t *texts, const char *
         if (texts[i] < 0)
             return oct_fail_file(oct_fail(OCT_ERR_CONTENT, "'%s': '%s' has no label, other rows have one", path, name), path);
         if (numbers && (!parse_index(l->names + texts[i], &index) || index < 0 || index >= MAX_CLASSES))
-            return oct_fail_file(oct_fail(OCT_ERR_CONTENT, "'%s': label %s of '%s' is outside the classes", path, l->names + texts[i], name), path);
+            return oct_fail_file(
+                oct_fail(OCT_ERR_CONTENT, "'%s': label %s of '%s' is outside the classes", path, l->names + texts[i], name), path);
         if (numbers) {
             l->items[i].label = index;
             l->class_count = oct_max64(l->class_count, index + 1);
@@ -121,7 +122,8 @@ oct_status oct_listing_table(const char *path, oct_listing *out)
         if (!oct_is_image_name(name)) {
             if (line == 1)
                 continue; /* the header */
-            OCT_FAIL_DONE(OCT_ERR_CONTENT, "'%s' row %lld: '%s' is not the name of a PNG or JPEG file", path, (long long)line, name);
+            OCT_FAIL_DONE(OCT_ERR_CONTENT, "'%s' row %lld: '%s' is not the name of a PNG or JPEG file", path, (long long)line,
+                          name);
         }
         int64_t text = -1;
         OCT_TRY_DONE(oct_listing_add_item(out, name, 0));

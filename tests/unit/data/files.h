@@ -21,11 +21,11 @@
 #include "base/file.h"
 
 #define OK(expr) assert_int_equal((expr), OCT_OK)
-#define FAILS(expr, want, part)                                                  \
-    do {                                                                         \
-        assert_int_equal((expr), (want));                                        \
-        if (!strstr(oct_last_error()->message, (part)))                          \
-            fail_msg("'%s' does not say '%s'", oct_last_error()->message, part); \
+#define FAILS(expr, want, part)                                                                                                    \
+    do {                                                                                                                           \
+        assert_int_equal((expr), (want));                                                                                          \
+        if (!strstr(oct_last_error()->message, (part)))                                                                            \
+            fail_msg("'%s' does not say '%s'", oct_last_error()->message, part);                                                   \
     } while (0)
 
 static char scratch[64];
@@ -70,7 +70,10 @@ static inline const char *put(const char *name, const void *bytes, size_t size)
 static inline const char *put_text(const char *name, const char *text) { return put(name, text, strlen(text)); }
 
 /* Pixels that depend on key and place. */
-static inline uint8_t pixel(int key, int64_t i) { return (uint8_t)((((uint64_t)i * 2654435761u + (uint64_t)key * 40503u) & 0xffffffffu) >> 24); }
+static inline uint8_t pixel(int key, int64_t i)
+{
+    return (uint8_t)((((uint64_t)i * 2654435761u + (uint64_t)key * 40503u) & 0xffffffffu) >> 24);
+}
 static inline uint8_t *pixels(int w, int h, int channels, int key)
 {
     uint8_t *p = malloc((size_t)(w * h * channels));
@@ -86,8 +89,12 @@ typedef struct blob {
 
 static inline void encode_png(blob *b, int w, int h, int channels, const uint8_t *p)
 {
-    png_image image = {.version = PNG_IMAGE_VERSION, .width = (png_uint_32)w, .height = (png_uint_32)h,
-                       .format = channels == 1 ? PNG_FORMAT_GRAY : channels == 3 ? PNG_FORMAT_RGB : PNG_FORMAT_RGBA};
+    png_image image = {.version = PNG_IMAGE_VERSION,
+                       .width = (png_uint_32)w,
+                       .height = (png_uint_32)h,
+                       .format = channels == 1   ? PNG_FORMAT_GRAY
+                                 : channels == 3 ? PNG_FORMAT_RGB
+                                                 : PNG_FORMAT_RGBA};
     png_alloc_size_t size = sizeof b->bytes;
     assert_true(png_image_write_to_memory(&image, b->bytes, &size, 0, p, 0, NULL));
     b->size = size;
@@ -147,7 +154,8 @@ static inline packer pack_open(const char *path, pack_kind kind)
     packer p = {archive_write_new()};
     if (kind == PACK_TAR_GZ)
         archive_write_add_filter_gzip(p.a);
-    assert_int_equal(kind == PACK_ZIP ? archive_write_set_format_zip(p.a) : archive_write_set_format_pax_restricted(p.a), ARCHIVE_OK);
+    assert_int_equal(kind == PACK_ZIP ? archive_write_set_format_zip(p.a) : archive_write_set_format_pax_restricted(p.a),
+                     ARCHIVE_OK);
     assert_int_equal(archive_write_open_filename(p.a, path), ARCHIVE_OK);
     return p;
 }

@@ -11,7 +11,10 @@ static oct_dataset *open_set(const char *path, const oct_data_options *o)
     return set;
 }
 
-static const char *name_of(const oct_dataset *set, int64_t i) { return oct_listing_name(&set->list, set->list.items[oct_set_sample(set, i)].name); }
+static const char *name_of(const oct_dataset *set, int64_t i)
+{
+    return oct_listing_name(&set->list, set->list.items[oct_set_sample(set, i)].name);
+}
 
 static void expect(const oct_dataset *set, int64_t n, const char *const *names, const int64_t *labels)
 {
@@ -87,7 +90,8 @@ static void open__nothing_usable__clear_errors(void **state)
     put_text("mixed/a/1.png", "x");
     put_text("mixed/2.png", "x");
     FAILS(oct_dataset_open(at("mixed"), NULL, &set), OCT_ERR_CONTENT, "beside its class folders");
-    FAILS(oct_dataset_open(put_text("noise.bin", "no archive at all, just some text"), NULL, &set), OCT_ERR_CONTENT, "neither a tar nor a zip");
+    FAILS(oct_dataset_open(put_text("noise.bin", "no archive at all, just some text"), NULL, &set), OCT_ERR_CONTENT,
+          "neither a tar nor a zip");
     FAILS(oct_dataset_open(put_text("zero.tar", ""), NULL, &set), OCT_ERR_CONTENT, "zero.tar");
     assert_null(set);
 }
@@ -196,7 +200,9 @@ static void archive__truncated__content_error(void **state)
 
 static void table__integers_and_header__class_indices(void **state)
 {
-    oct_dataset *set = open_set(put_text("t.csv", "\xEF\xBB\xBF" "path,label,extra\r\nx/1.png,2,a\r\n\"y,\"\"q.png\",0\r\n\r\n/abs/z.jpg,2"), NULL);
+    oct_dataset *set = open_set(put_text("t.csv", "\xEF\xBB\xBF"
+                                                  "path,label,extra\r\nx/1.png,2,a\r\n\"y,\"\"q.png\",0\r\n\r\n/abs/z.jpg,2"),
+                                NULL);
     const char *names[] = {"x/1.png", "y,\"q.png", "/abs/z.jpg"}; /* in the table's order */
     expect(set, 3, names, (int64_t[]){2, 0, 2});
     assert_int_equal(oct_dataset_class_count(set), 3);
@@ -356,8 +362,11 @@ static void npz__bad_members__content_error(void **state)
         int32_t rank;
         int64_t dims[2];
         const char *says;
-    } cases[] = {{OCT_S32, 1, {3, 0}, "samples"}, {OCT_F32, 1, {4, 0}, "float32"}, {OCT_S8, 1, {4, 0}, "outside the classes"},
-                 {OCT_S32, 2, {4, 2}, "more than one value"}, {OCT_S32, 0, {0, 0}, "single number"}};
+    } cases[] = {{OCT_S32, 1, {3, 0}, "samples"},
+                 {OCT_F32, 1, {4, 0}, "float32"},
+                 {OCT_S8, 1, {4, 0}, "outside the classes"},
+                 {OCT_S32, 2, {4, 2}, "more than one value"},
+                 {OCT_S32, 0, {0, 0}, "single number"}};
     int8_t y[32];
     float x[12] = {0};
     oct_dataset *set = NULL;
@@ -365,7 +374,9 @@ static void npz__bad_members__content_error(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         packer p = pack_open(at("bad.npz"), PACK_ZIP);
         add_npy(p, "x.npy", &(oct_tensor){.data = x, .dtype = OCT_F32, .rank = 2, .dims = {4, 3}});
-        add_npy(p, "labels.npy", &(oct_tensor){.data = y, .dtype = cases[i].dtype, .rank = cases[i].rank, .dims = {cases[i].dims[0], cases[i].dims[1]}});
+        add_npy(
+            p, "labels.npy",
+            &(oct_tensor){.data = y, .dtype = cases[i].dtype, .rank = cases[i].rank, .dims = {cases[i].dims[0], cases[i].dims[1]}});
         pack_close(p);
         FAILS(oct_dataset_open(at("bad.npz"), NULL, &set), OCT_ERR_CONTENT, cases[i].says);
     }

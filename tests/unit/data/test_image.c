@@ -65,13 +65,15 @@ static void sink(png_structp png, png_bytep from, size_t n)
 }
 static void flush(png_structp png) { (void)png; }
 
-static void write_kind(blob *b, int w, int h, int depth, int color, int interlace, const png_color *palette, int colors, uint8_t *const *rows)
+static void write_kind(blob *b, int w, int h, int depth, int color, int interlace, const png_color *palette, int colors,
+                       uint8_t *const *rows)
 {
     png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
     png_infop info = png_create_info_struct(png);
     b->size = 0;
     png_set_write_fn(png, b, sink, flush);
-    png_set_IHDR(png, info, (png_uint_32)w, (png_uint_32)h, depth, color, interlace, PNG_COMPRESSION_TYPE_BASE, PNG_FILTER_TYPE_BASE);
+    png_set_IHDR(png, info, (png_uint_32)w, (png_uint_32)h, depth, color, interlace, PNG_COMPRESSION_TYPE_BASE,
+                 PNG_FILTER_TYPE_BASE);
     if (palette) {
         static const png_byte alpha[2] = {0, 128};
         png_set_PLTE(png, info, palette, colors);
@@ -137,7 +139,8 @@ static void jpeg__ramp__close_to_source(void **state)
             assert_int_equal(image.height, 11);
             for (int y = 0; y < 11; y++)
                 for (int x = 0; x < 17 * channels; x++)
-                    assert_true(abs(image.pixels[y * 17 * channels + x] - (20 + 3 * y + 5 * (x / channels) + 40 * (x % channels))) <= 8);
+                    assert_true(
+                        abs(image.pixels[y * 17 * channels + x] - (20 + 3 * y + 5 * (x / channels) + 40 * (x % channels))) <= 8);
         }
 }
 

@@ -14,7 +14,8 @@ static oct_dataset *open_set(const char *path, const oct_data_options *o)
     return set;
 }
 
-static oct_loader *open_loader(oct_dataset *set, const oct_port *ports, int count, const oct_preprocess *pre, int64_t batch, int threads)
+static oct_loader *open_loader(oct_dataset *set, const oct_port *ports, int count, const oct_preprocess *pre, int64_t batch,
+                               int threads)
 {
     oct_loader *l = NULL;
     if (oct_loader_create(set, ports, count, pre, batch, threads, &l) != OCT_OK)

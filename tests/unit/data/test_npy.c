@@ -16,7 +16,8 @@ static const char *put_npy(const char *header, const void *data, size_t n)
 
 static void npy__every_type__round_trip(void **state)
 {
-    static const oct_dtype types[] = {OCT_F32, OCT_F64, OCT_F16, OCT_U8, OCT_S8, OCT_U16, OCT_S16, OCT_S32, OCT_U32, OCT_S64, OCT_U64, OCT_BOOL};
+    static const oct_dtype types[] = {OCT_F32, OCT_F64, OCT_F16, OCT_U8,  OCT_S8,  OCT_U16,
+                                      OCT_S16, OCT_S32, OCT_U32, OCT_S64, OCT_U64, OCT_BOOL};
     uint8_t data[48];
     for (int i = 0; i < 48; i++)
         data[i] = (uint8_t)(i * 7 + 1);
@@ -82,7 +83,8 @@ static void npy__fortran_order__converted(void **state)
 
 static void npy__odd_but_legal_headers__read(void **state)
 {
-    static const char *const headers[] = {"{\"shape\":(2,),\"fortran_order\":False,\"descr\":\"<i2\"}", "{'descr': '=i2', 'fortran_order': False, 'shape': (2L,)}  \n",
+    static const char *const headers[] = {"{\"shape\":(2,),\"fortran_order\":False,\"descr\":\"<i2\"}",
+                                          "{'descr': '=i2', 'fortran_order': False, 'shape': (2L,)}  \n",
                                           " { 'descr' : 'i2' , 'fortran_order' : False , 'shape' : ( 2 , ) , } "};
     const int16_t data[2] = {7, -8};
     for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
@@ -96,13 +98,23 @@ static void npy__odd_but_legal_headers__read(void **state)
 
 static void npy__malformed_header__content_error(void **state)
 {
-    static const char *const headers[] = {
-        "", "{", "{}", "[]", "{'descr': '<f4'}", "{'descr': '<f4', 'fortran_order': False, 'shape': (1,)", "{'descr': '<f4', 'fortran_order': False, 'shape': (1,)} x",
-        "{'descr': '<f4', 'fortran_order': Maybe, 'shape': (1,)}", "{'descr': '<f4', 'fortran_order': False, 'shape': [1]}",
-        "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}", "{'descr': '<f4', 'fortran_order': False, 'shape': (1}", "{'descr': '<f4', 'descr': '<f4'}",
-        "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}", "{'descr': '<f4",
-        "{'descr': '<f4', 'fortran_order': False, 'shape': (1048576, 1048576, 1048576)}", "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 4611686018427387904, 8)}",
-        "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), 'extra': 1}"};
+    static const char *const headers[] = {"",
+                                          "{",
+                                          "{}",
+                                          "[]",
+                                          "{'descr': '<f4'}",
+                                          "{'descr': '<f4', 'fortran_order': False, 'shape': (1,)",
+                                          "{'descr': '<f4', 'fortran_order': False, 'shape': (1,)} x",
+                                          "{'descr': '<f4', 'fortran_order': Maybe, 'shape': (1,)}",
+                                          "{'descr': '<f4', 'fortran_order': False, 'shape': [1]}",
+                                          "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}",
+                                          "{'descr': '<f4', 'fortran_order': False, 'shape': (1}",
+                                          "{'descr': '<f4', 'descr': '<f4'}",
+                                          "{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999,)}",
+                                          "{'descr': '<f4",
+                                          "{'descr': '<f4', 'fortran_order': False, 'shape': (1048576, 1048576, 1048576)}",
+                                          "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 4611686018427387904, 8)}",
+                                          "{'descr': '<f4', 'fortran_order': False, 'shape': (2,), 'extra': 1}"};
     oct_tensor t = {0};
     for (size_t i = 0; i < sizeof headers / sizeof *headers; i++)
         if (oct_npy_load(put_npy(headers[i], "\0\0\0\0", 4), &t) != OCT_ERR_CONTENT)
@@ -119,12 +131,17 @@ static void npy__wrong_files__named_errors(void **state)
     FAILS(oct_npy_load(put_text("b.npy", "hello, I am a text"), &t), OCT_ERR_CONTENT, "not a .npy");
     FAILS(oct_npy_load(put("b.npy", "\x93NUMPY\x09\0\0\0\0\0", 12), &t), OCT_ERR_UNSUPPORTED, "version 9");
     FAILS(oct_npy_load(put("b.npy", "\x93NUMPY\x02\0\xff\xff\xff\xff", 12), &t), OCT_ERR_CONTENT, "header of");
-    FAILS(oct_npy_load(put_npy("{'descr': '>f4', 'fortran_order': False, 'shape': (1,)}", "\0\0\0\0", 4), &t), OCT_ERR_UNSUPPORTED, "big-endian");
+    FAILS(oct_npy_load(put_npy("{'descr': '>f4', 'fortran_order': False, 'shape': (1,)}", "\0\0\0\0", 4), &t), OCT_ERR_UNSUPPORTED,
+          "big-endian");
     FAILS(oct_npy_load(put_npy("{'descr': '<c8', 'fortran_order': False, 'shape': (1,)}", "", 0), &t), OCT_ERR_UNSUPPORTED, "<c8");
-    FAILS(oct_npy_load(put_npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}", "", 0), &t), OCT_ERR_UNSUPPORTED, "structured");
-    FAILS(oct_npy_load(put_npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,1)}", "", 0), &t), OCT_ERR_UNSUPPORTED, "dimensions");
-    FAILS(oct_npy_load(put_npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", "\0\0\0\0", 4), &t), OCT_ERR_CONTENT, "ends too early");
-    FAILS(oct_npy_load(put_npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000, 1000000)}", "\0\0\0\0", 4), &t), OCT_ERR_CONTENT, "ends too early");
+    FAILS(oct_npy_load(put_npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}", "", 0), &t), OCT_ERR_UNSUPPORTED,
+          "structured");
+    FAILS(oct_npy_load(put_npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,1)}", "", 0), &t),
+          OCT_ERR_UNSUPPORTED, "dimensions");
+    FAILS(oct_npy_load(put_npy("{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", "\0\0\0\0", 4), &t), OCT_ERR_CONTENT,
+          "ends too early");
+    FAILS(oct_npy_load(put_npy("{'descr': '<f4', 'fortran_order': False, 'shape': (1000000, 1000000)}", "\0\0\0\0", 4), &t),
+          OCT_ERR_CONTENT, "ends too early");
     t = (oct_tensor){.dtype = OCT_BF16};
     FAILS(oct_npy_save(at("c.npy"), &t), OCT_ERR_UNSUPPORTED, "bfloat16");
     t.dtype = OCT_F32;
@@ -148,14 +165,10 @@ static void npy__truncated_anywhere__refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(npy__every_type__round_trip),
-        cmocka_unit_test(npy__ranks_0_1_8__round_trip),
-        cmocka_unit_test(npy__saved__is_what_numpy_writes),
-        cmocka_unit_test(npy__fortran_order__converted),
-        cmocka_unit_test(npy__odd_but_legal_headers__read),
-        cmocka_unit_test(npy__malformed_header__content_error),
-        cmocka_unit_test(npy__wrong_files__named_errors),
-        cmocka_unit_test(npy__truncated_anywhere__refused),
+        cmocka_unit_test(npy__every_type__round_trip),      cmocka_unit_test(npy__ranks_0_1_8__round_trip),
+        cmocka_unit_test(npy__saved__is_what_numpy_writes), cmocka_unit_test(npy__fortran_order__converted),
+        cmocka_unit_test(npy__odd_but_legal_headers__read), cmocka_unit_test(npy__malformed_header__content_error),
+        cmocka_unit_test(npy__wrong_files__named_errors),   cmocka_unit_test(npy__truncated_anywhere__refused),
     };
     return cmocka_run_group_tests(tests, make_scratch, drop_scratch);
 }

@@ -6,8 +6,20 @@ static void text__every_field__round_trip(void **state)
 {
     const oct_preprocess cases[] = {
         {.std = {1, 1, 1, 1}},
-        {.resize = 256, .crop_h = 224, .crop_w = 224, .mean = {0.485f, 0.456f, 0.406f, 0}, .std = {0.229f, 0.224f, 0.225f, 1}, .color = 1},
-        {.resize = 100, .resize_w = 200, .crop_h = 3, .crop_w = 7, .mean = {-1e-30f, 1.0f / 3, 3e20f, 2}, .std = {1 / 255.0f, 1e-20f, 7, 9}, .layout = 2, .color = 3},
+        {.resize = 256,
+         .crop_h = 224,
+         .crop_w = 224,
+         .mean = {0.485f, 0.456f, 0.406f, 0},
+         .std = {0.229f, 0.224f, 0.225f, 1},
+         .color = 1},
+        {.resize = 100,
+         .resize_w = 200,
+         .crop_h = 3,
+         .crop_w = 7,
+         .mean = {-1e-30f, 1.0f / 3, 3e20f, 2},
+         .std = {1 / 255.0f, 1e-20f, 7, 9},
+         .layout = 2,
+         .color = 3},
         {.resize = 8, .std = {1, 1, 1, 1}, .layout = 1, .color = 2},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -34,8 +46,9 @@ static void text__short_forms__meant_values(void **state)
 
 static void text__not_understood__content_error_names_word(void **state)
 {
-    static const char *const bad[] = {"crop", "crop=", "crop=-3", "crop=3x", "crop=3x0", "crop=3y4", "crop=999999", "mean=", "mean=a", "mean=1,", "mean=1,2,3,4,5",
-                                      "mean=nan", "mean=inf", "std=0", "std=-1", "layout=chwn", "color=red", "size=3", "=3"};
+    static const char *const bad[] = {"crop",   "crop=",       "crop=-3",   "crop=3x",        "crop=3x0", "crop=3y4", "crop=999999",
+                                      "mean=",  "mean=a",      "mean=1,",   "mean=1,2,3,4,5", "mean=nan", "mean=inf", "std=0",
+                                      "std=-1", "layout=chwn", "color=red", "size=3",         "=3"};
     oct_preprocess p = {.resize = 77};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         FAILS(oct_preprocess_parse(&p, bad[i]), OCT_ERR_CONTENT, bad[i]);
@@ -54,7 +67,8 @@ static void preset__imagenet__known_values(void **state)
 
 static void sizes__shorter_side_and_crop__as_torchvision(void **state)
 {
-    /* 10 x 15 (width x height), shorter side 7: 7 x int(10.5) = 7 x 10; crop 4 x 5 of it starts at round-half-even(1.5) = 2, 2 or 3. */
+    /* 10 x 15 (width x height), shorter side 7: 7 x int(10.5) = 7 x 10; crop 4 x 5 of it starts at round-half-even(1.5) = 2, 2
+     * or 3. */
     oct_port port = {.name = "x", .dtype = OCT_F32, .rank = 4, .dims = {-1, 3, 5, 4}};
     oct_preprocess p;
     oct_preprocess_default(&p);
@@ -105,7 +119,7 @@ static void layout__shape__told_from_channel_count(void **state)
         int layout;
         bool nhwc;
         int channels;
-    } cases[] = {{{-1, 3, 8, 8}, 0, false, 3}, {{-1, 8, 8, 3}, 0, true, 3},  {{1, 8, 8, 1}, 0, true, 1},
+    } cases[] = {{{-1, 3, 8, 8}, 0, false, 3}, {{-1, 8, 8, 3}, 0, true, 3}, {{1, 8, 8, 1}, 0, true, 1},
                  {{-1, 3, 8, 3}, 0, false, 3}, {{-1, 3, 8, 3}, 2, true, 3}, {{-1, -1, 8, 8}, 0, false, 3}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         oct_port port = {.name = "x", .dtype = OCT_F32, .rank = 4};

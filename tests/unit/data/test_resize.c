@@ -13,7 +13,8 @@ static const golden goldens[] = {
 
 static oct_image source(const golden *g)
 {
-    return (oct_image){.pixels = pixels(g->in_w, g->in_h, g->channels, g->key), .width = g->in_w, .height = g->in_h, .channels = g->channels};
+    return (oct_image){
+        .pixels = pixels(g->in_w, g->in_h, g->channels, g->key), .width = g->in_w, .height = g->in_h, .channels = g->channels};
 }
 
 static void resize__pillow_goldens__equal(void **state)
