@@ -32,8 +32,7 @@ test: build dev ## everything: check, sanitizers, conformance, command line, end
 	@$(PYTHON) tools/test_all
 
 demo: build ## from nothing to a measured INT8 model (DATA=... MODEL=... for your own)
-	@tools/setup python
-	@$(PYTHON) tools/demo $(OCTAVO)
+	@tools/demo $(OCTAVO)
 
 bench: build ## the benchmark programs
 	@for b in $$(find build/release -maxdepth 1 -type f -executable -name 'bench_*' | sort); do echo "== $$b"; $$b || exit 1; done
