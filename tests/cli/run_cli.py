@@ -60,7 +60,7 @@ def ok(*args, **kw):
 def fails(status, *args, says=None, **kw):
     p = call(*args, **kw)
     assert p.returncode == status, f"{args} -> {p.returncode}, not {status}\n{p.stderr}"
-    assert p.stderr.startswith("octavo"), p.stderr
+    assert any(l.startswith("octavo") for l in p.stderr.splitlines()), p.stderr
     for word in [says] if isinstance(says, str) else says or []:
         assert word in p.stderr, f"'{word}' is not in: {p.stderr}"
     if "--json" not in args:
@@ -258,7 +258,7 @@ def build__bad_target__is_5_and_bad_option_2():
 def plan__damaged__is_3():
     whole = plan().read_bytes()
     bad = WORK / "bad.plan"
-    for at in (9, 40, len(whole) // 2, len(whole) - 3):
+    for at in (9, 40, len(whole) // 3, len(whole) // 2):
         bad.write_bytes(whole[:at] + bytes([whole[at] ^ 0x55]) + whole[at + 1:])
         fails(3, "inspect", bad)
     for n in (8, 9, 100, len(whole) - 1):
