@@ -73,6 +73,18 @@ static bool same_walk(const oct_plan_tensor *a, const oct_plan_tensor *b)
            memcmp(a->dims, b->dims, sizeof *a->dims * a->rank) == 0 && memcmp(a->strides, b->strides, sizeof *a->strides * a->rank) == 0;
 }
 
+/* Does another input of the step read the buffer of input k in another order, a transposed view for instance? */
+static bool read_otherwise(const planner *p, const oct_draft_step *step, uint32_t k)
+{
+    const oct_plan_tensor *tensors = p->d->tensors, *in = &tensors[step->in[k]];
+    for (uint32_t i = 0; i < step->step.in_count; i++) {
+        const oct_plan_tensor *other = &tensors[step->in[i]];
+        if (other->place == OCT_PLACE_ARENA && leader(p, other->root) == leader(p, in->root) && (other->offset != in->offset || !same_walk(other, in)))
+            return true;
+    }
+    return false;
+}
+
 /* Let out share in's buffer when in dies at this step and is wholly replaced. */
 static void share_elementwise(planner *p)
 {
@@ -86,7 +98,8 @@ static void share_elementwise(planner *p)
             int32_t in = step->in[k];
             const oct_plan_tensor *ti = &d->tensors[in], *to = &d->tensors[out];
             int64_t bi = leader(p, ti->root), bo = to->root;
-            if (ti->root != in || to->root != out || !same_walk(ti, to) || p->b[bi].last != s || p->b[bo].first != s || p->b[bo].into != bo || bi == bo)
+            if (ti->root != in || to->root != out || !same_walk(ti, to) || p->b[bi].last != s || p->b[bo].first != s || p->b[bo].into != bo || bi == bo ||
+                read_otherwise(p, step, k))
                 continue;
             p->b[bo].into = bi;
             p->b[bi].last = oct_max64(p->b[bi].last, p->b[bo].last);
