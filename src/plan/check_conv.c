@@ -119,7 +119,7 @@ oct_status oct_check_conv(const oct_plan *p, const oct_plan_step *s, const oct_p
         OCT_CHECK(kind != OCT_STEP_CONV_Q || q->kc % 4 == 0 || x->place != OCT_PLACE_INPUT, "its runs reach past the input");
     }
     OCT_TRY(check_weights(p, s, q));
-    OCT_CHECK(oct_conv_tile(kind, q, &t) == OCT_OK && s->worker_bytes >= oct_conv_worker_bytes(&t), "its scratch is too small");
+    OCT_CHECK(oct_conv_tile(kind, q, &t) == OCT_OK && s->worker_bytes == oct_conv_worker_bytes(&t), "its scratch does not fit");
     if (!oct_step_is_depthwise(kind))
         OCT_CHECK(tap_offsets_fit(p, kind, q, x, &t), "its taps are not those of its geometry");
     return OCT_OK;

@@ -3,6 +3,7 @@
 #include "plan/check.h"
 
 #include <string.h>
+#include "plan/conv.h"
 #include "plan/tactic.h"
 
 enum { MAX_COUNT = 1 << 30, MAX_TENSORS = 4 };
@@ -309,5 +310,10 @@ oct_status oct_check_step(const oct_plan *p, const oct_plan_step *s)
         v->in[i] = &p->tensors[p->index[s->in_first + i]];
     v->out = &p->tensors[p->index[s->out_first]];
     OCT_TRY(check_kind(v));
+    /* Memory is asked for as the plan says: only what the kind can need. */
+    const oct_p_pool *pool = s->kind == OCT_STEP_POOL ? view.params : NULL;
+    CHECK(oct_step_is_conv((oct_step_kind)s->kind) || s->worker_bytes <= (pool ? oct_round_up((int64_t)pool->kh * pool->kw * 8, OCT_ALIGN) : 0),
+          "its scratch does not fit");
+    CHECK(s->scratch_bytes == 0, "its scratch does not fit");
     return oct_step_kernel(p, s, &row);
 }
