@@ -38,7 +38,9 @@ typedef struct oct_data_options {
 
 /* Open a source: folder or tar/zip with one sub-folder a class (class = bytewise rank of its name), CSV/TSV of
  * path,label, .npz with one array per model input (+ optional "labels"), or .npy for a single input.
- * A flat folder or archive of images is an unlabelled set. Errors: IO, CONTENT (names the file), USAGE. */
+ * A flat folder or archive of images is an unlabelled set. Samples come by class, then name; those of an archive in its own
+ * order (folders that all its images share in front are ignored), those of a table or array in its rows' order.
+ * Errors: IO, CONTENT (names the file), USAGE. */
 OCT_API OCT_MUST_USE oct_status oct_dataset_open(const char *path, const oct_data_options *opts, oct_dataset **out);
 OCT_API void oct_dataset_destroy(oct_dataset *set);
 OCT_API int64_t oct_dataset_count(const oct_dataset *set);        /* samples after limit and shard */
