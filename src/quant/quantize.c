@@ -1,5 +1,5 @@
 /* Writes Q/DQ into a copy of the float model: pairs where quant/placement.c says, weights as s8 with their DequantizeLinear, biases left
- * float (DESIGN 4.6).  What has no range stays float. */
+ * float (DESIGN 4.6), on the engine's grid.  What has no range stays float. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -130,6 +130,30 @@ static oct_status channel_bias(oct_graph *g, const oct_node *n, int64_t channels
     return OCT_OK;
 }
 
+/* Bias values on the grid that the engine rounds them to (DESIGN 3.5): still float in the file, but another runtime that computes the Q/DQ
+ * form in float then adds the very numbers that the engine adds. Costs nothing: the engine would round them anyway. */
+static oct_status put_bias_on_grid(job *j, oct_node *n, float input_scale, const float *scale, int64_t scales)
+{
+    oct_graph *g = j->g;
+    oct_value *b = oct_node_in(n, 2), *out;
+    const float alpha = n->op == OCT_OP_GEMM ? oct_node_float(n, "alpha", 1) : 1, beta = n->op == OCT_OP_GEMM ? oct_node_float(n, "beta", 1) : 1;
+    int64_t count;
+    float *rounded;
+    if (!b || beta == 0)
+        return OCT_OK;
+    OCT_TRY(oct_shape_count(&b->shape, &count));
+    if (count == 1 && scales > 1)
+        return OCT_OK; /* one value for channels of different grids */
+    OCT_TRY(oct_arena_alloc(g->arena, count * (int64_t)sizeof *rounded, (void **)&rounded));
+    for (int64_t i = 0; i < count; i++) {
+        float v = ((const float *)b->data)[i], step = scale[i % scales] * alpha;
+        int32_t q;
+        rounded[i] = oct_quantize_bias(v * beta, input_scale, step, &q) ? (float)((double)q * input_scale * step / beta) : v;
+    }
+    OCT_TRY(oct_value_const(g, b->name, OCT_F32, b->shape.rank, b->shape.dim, rounded, &out));
+    return oct_node_set_input(g, n, 2, out);
+}
+
 /* w -> s8 codes, scale(s) -> DequantizeLinear -> the node. */
 static oct_status quantize_weights(job *j, oct_node *n, float input_scale)
 {
@@ -149,6 +173,7 @@ static oct_status quantize_weights(job *j, oct_node *n, float input_scale)
     if (s != OCT_OK)
         return oct_fail_node(s, n->name);
     OCT_TRY(oct_weight_codes(w->data, rank, w->shape.dim, axis, scales, scale, codes));
+    OCT_TRY(put_bias_on_grid(j, n, input_scale, scale, scales));
     OCT_TRY(constant(g, w->name, "quantized", OCT_S8, rank, w->shape.dim, codes, &in[0]));
     OCT_TRY(constant(g, w->name, "scale", OCT_F32, j->per_tensor ? 0 : 1, &channels, scale, &in[1]));
     OCT_TRY(constant(g, w->name, "zero_point", OCT_S8, j->per_tensor ? 0 : 1, &channels, zero, &in[2]));
