@@ -55,10 +55,8 @@ static void find_lifetimes(planner *p)
             *scratch = (buffer){.bytes = oct_round_up(step->step.scratch_bytes + OCT_ALIGN, OCT_ALIGN), .first = s, .last = s, .into = d->tensor_count + s};
     }
     for (int which = OCT_PORT_OUTPUT; which <= OCT_PORT_TAP; which++)
-        for (int64_t i = 0; i < d->port_count[which]; i++) {
-            touch(p, d->ports[which][i].tensor, 0);
+        for (int64_t i = 0; i < d->port_count[which]; i++)
             touch(p, d->ports[which][i].tensor, d->step_count);
-        }
 }
 
 static bool is_elementwise(uint16_t kind)
@@ -138,8 +136,12 @@ static void place_all(planner *p)
     p->d->arena_bytes = 0;
     for (int64_t i = 0; i < p->count; i++) {
         buffer *b = &p->b[p->order[i]];
-        if (b->into != p->order[i] || b->bytes == 0 || b->first > b->last)
+        if (b->into != p->order[i] || b->bytes == 0)
             continue;
+        if (b->first > b->last) { /* nobody touches it: it only has to lie inside */
+            p->d->arena_bytes = oct_max64(p->d->arena_bytes, b->bytes);
+            continue;
+        }
         b->offset = find_place(p, b);
         p->d->arena_bytes = oct_max64(p->d->arena_bytes, b->offset + b->bytes);
         int64_t k = p->placed_count++;
