@@ -15,6 +15,14 @@
 
 /* --- what is watched --- */
 
+static bool is_graph_output(const oct_graph *g, const oct_value *v)
+{
+    for (int64_t i = 0; i < g->output_count; i++)
+        if (g->outputs[i] == v)
+            return true;
+    return false;
+}
+
 static oct_status add_watch(oct_calibrator *cal, const oct_value *v, int32_t input)
 {
     for (int64_t i = 0; i < cal->watch_count; i++)
@@ -26,7 +34,7 @@ static oct_status add_watch(oct_calibrator *cal, const oct_value *v, int32_t inp
     int rank = v->shape.rank;
     /* Channels: axis 1 of images, the last axis of everything else. */
     int axis = rank >= 4 ? 1 : rank - 1;
-    oct_watch w = {.name = own->name, .input = input, .inner = 1, .channels = rank >= 2 && v->shape.dim[axis] > 0 ? v->shape.dim[axis] : 0};
+    oct_watch w = {.name = own->name, .input = input, .output = is_graph_output(cal->model->graph, own), .inner = 1, .channels = rank >= 2 && v->shape.dim[axis] > 0 ? v->shape.dim[axis] : 0};
     for (int k = axis + 1; k < rank; k++)
         w.inner *= oct_max64(v->shape.dim[k], 0);
     if (w.inner == 0)
@@ -176,8 +184,9 @@ int64_t oct_calibrator_sample_count(const oct_calibrator *cal) { return cal->sam
 /* --- the plan --- */
 
 /* "input:axis=value" for every free axis behind the first. */
-static oct_status free_dims(const oct_graph *g, const oct_tensor *inputs, oct_arena *arena, const char ***out, int *count)
+oct_status oct_calibrator_dims(const oct_calibrator *cal, const oct_tensor *inputs, oct_arena *arena, const char *const **out, int *count)
 {
+    const oct_graph *g = cal->model->graph;
     const char **dims;
     *count = 0;
     OCT_TRY(oct_arena_alloc(arena, (g->input_count * OCT_MAX_RANK + 1) * (int64_t)sizeof *dims, (void **)&dims));
@@ -187,6 +196,16 @@ static oct_status free_dims(const oct_graph *g, const oct_tensor *inputs, oct_ar
                 OCT_TRY(oct_arena_printf(arena, (char **)&dims[(*count)++], "%s:%d=%lld", g->inputs[i]->name, k, (long long)inputs[i].dims[k]));
     *out = dims;
     return OCT_OK;
+}
+
+static oct_status find_output(const oct_plan *plan, const char *name, oct_port *port)
+{
+    for (int i = 0; i < oct_plan_output_count(plan); i++) {
+        OCT_TRY(oct_plan_get_output(plan, i, port));
+        if (strcmp(port->name, name) == 0)
+            return OCT_OK;
+    }
+    return oct_fail(OCT_ERR_INTERNAL, "the plan has no output '%s'", name);
 }
 
 /* Room for a chunk of every input and for one tap a worker; false in *sliced when a tap's first axis is not the batch. */
@@ -209,7 +228,7 @@ static oct_status make_room(oct_calibrator *cal, bool *sliced)
         if (w->input >= 0) {
             w->elements = oct_tensor_count(&cal->shapes[w->input]);
         } else {
-            OCT_TRY(oct_plan_get_tap(cal->plan, w->name, &port));
+            OCT_TRY(w->output ? find_output(cal->plan, w->name, &port) : oct_plan_get_tap(cal->plan, w->name, &port));
             OCT_TRY(oct_size_count(port.dims, port.rank, &w->elements));
             *sliced &= port.rank > 0 && port.dims[0] == cal->batch;
         }
@@ -226,16 +245,15 @@ static oct_status build(oct_calibrator *cal, const oct_tensor *inputs, int64_t b
     oct_arena *arena = NULL;
     const oct_graph *g = cal->model->graph;
     oct_build_options o = {.batch = batch, .force_float = true};
-    const char **taps, **dims;
+    const char **taps;
     drop_plan(cal);
     OCT_TRY(oct_arena_create(&arena));
     OCT_TRY_DONE(oct_arena_alloc(arena, (cal->watch_count + 1) * (int64_t)sizeof *taps, (void **)&taps));
     for (int64_t i = 0; i < cal->watch_count; i++)
-        if (cal->watches[i].input < 0)
+        if (cal->watches[i].input < 0 && !cal->watches[i].output)
             taps[o.tap_count++] = cal->watches[i].name;
     o.taps = taps;
-    OCT_TRY_DONE(free_dims(g, inputs, arena, &dims, &o.dim_count));
-    o.dims = dims;
+    OCT_TRY_DONE(oct_calibrator_dims(cal, inputs, arena, &o.dims, &o.dim_count));
     OCT_TRY_DONE(oct_plan_build(cal->model, &o, &cal->plan));
     OCT_TRY_DONE(oct_context_create(cal->plan, cal->opts.threads, &cal->context));
     cal->batch = g->inputs[0]->shape.dim[0] > 0 ? g->inputs[0]->shape.dim[0] : batch;
@@ -332,8 +350,11 @@ static void observe(void *arg, int64_t unit, int worker)
     const float *x = c->cal->scratch[worker];
     int64_t batch = c->cal->batch, each = w->elements / batch;
     oct_status s = OCT_OK;
+    oct_tensor y;
     if (w->input >= 0)
         x = c->cal->shapes[w->input].data;
+    else if (w->output)
+        x = (s = oct_context_get_output(c->cal->context, w->name, &y)) == OCT_OK ? y.data : NULL;
     else
         s = oct_context_get_tap(c->cal->context, w->name, c->cal->scratch[worker], w->elements);
     /* Without a batch axis in front the tensor is one sample. */

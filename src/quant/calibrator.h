@@ -14,7 +14,8 @@ enum { OCT_RESERVOIR = 32 };
 /* A tensor that is observed. */
 typedef struct oct_watch {
     const char *name;        /* of the model's graph */
-    int32_t input;           /* index of the graph input that it is, else -1: a tap */
+    int32_t input;           /* index of the graph input that it is, else -1 */
+    bool output;             /* an output of the graph; neither: a tap */
     int64_t channels, inner; /* of one sample, for per-channel extremes; channels 0 = unknown */
     int64_t elements;        /* of one run, for the current plan */
     oct_observer *observer;
@@ -49,6 +50,8 @@ struct oct_calibrator {
 
 /* From the bytes of an optimised graph; takes them over (freed on failure too). */
 oct_status oct_calibrator_from_bytes(void *bytes, int64_t size, const char *hash, const oct_quant_options *opts, oct_calibrator **out);
+/* Build options for the free dimensions behind the first, as these tensors have them; strings live in the arena. */
+oct_status oct_calibrator_dims(const oct_calibrator *cal, const oct_tensor *inputs, oct_arena *arena, const char *const **dims, int *count);
 /* Offer a sample to the reservoir; data are copied when it is kept. CONTENT when the id is there already. */
 oct_status oct_calibrator_keep(oct_calibrator *cal, int64_t id, const oct_tensor *inputs);
 void oct_kept_free(oct_kept *k, int64_t inputs);

@@ -22,16 +22,21 @@ static int32_t find(const sweep *s, int32_t v)
     return v;
 }
 
-/* v carries codes everywhere: no user reads it as float, and it is no output of the graph. */
+/* v carries codes everywhere: no user reads its numbers as float, and it is no output of the graph. */
 static bool wanted(const sweep *s, const oct_value *v)
 {
-    if (!v || v->is_output || v->user_count == 0)
+    bool any = false;
+    if (!v || v->is_output)
         return false;
     for (int64_t i = 0; i < v->user_count; i++)
-        for (int k = 0; k < v->users[i]->input_count; k++)
-            if (v->users[i]->inputs[k] == v && !*flag(s, v->users[i], k))
+        for (int k = 0; k < v->users[i]->input_count; k++) {
+            if (v->users[i]->inputs[k] != v || v->users[i]->op == OCT_OP_SHAPE)
+                continue;
+            if (!*flag(s, v->users[i], k))
                 return false;
-    return true;
+            any = true;
+        }
+    return any;
 }
 
 static bool is_activation(const oct_value *v) { return v && !v->data && v->dtype == OCT_F32; }
@@ -248,7 +253,7 @@ static oct_status collect(const sweep *s, oct_placement *p)
             }
             if (status == OCT_OK)
                 status = OCT_PUSH(p->edges, p->edge_count, p->edge_capacity,
-                                  ((oct_qedge){.node = g->nodes[i], .input = k, .point = point_of[v->mark]}));
+                                  ((oct_qedge){.node = g->nodes[i], .index = i, .input = k, .point = point_of[v->mark]}));
         }
     free(point_of);
     free(group_of);

@@ -16,6 +16,7 @@ typedef struct oct_qpoint {
 /* A use that reads the pair's output; other users of the tensor go on reading float. */
 typedef struct oct_qedge {
     oct_node *node;
+    int64_t index;        /* of the node in the graph */
     int32_t input, point;
 } oct_qedge;
 

@@ -2,8 +2,14 @@
  * `auto` several candidates are made and quant/choose.c picks. */
 #include <stdlib.h>
 #include <string.h>
+#include "opt/opt.h"
 #include "qparam/qparam.h"
 #include "quant/choose.h"
+#include "quant/meter.h"
+#include "quant/quantize.h"
+
+/* A plain configuration replaces the tensor-by-tensor choice when its error is below this part of the choice's. */
+#define KEEP 0.97
 
 typedef struct job {
     oct_calibrator *cal;
@@ -66,26 +72,37 @@ static oct_status make_shares(job *j)
     return OCT_OK;
 }
 
+/* Which candidate of each share a set of ranges takes. */
+typedef enum pick { PICK_CHOSEN, PICK_FIRST, PICK_MSE } pick;
+
+static const oct_solution *picked(const oct_share *s, pick how)
+{
+    for (int i = 0; how == PICK_MSE && i < s->count; i++)
+        if (strcmp(s->candidate[i].name, "mse") == 0)
+            return &s->candidate[i];
+    return &s->candidate[how == PICK_CHOSEN ? s->chosen : 0];
+}
+
 static oct_status put(oct_ranges *r, const char *name, const oct_observer *o, const oct_solution *s)
 {
     return oct_ranges_put(r, &(oct_range_entry){.tensor = (char *)name, .min = s->min, .max = s->max, .scale = s->scale, .zero = s->zero,
                                                 .solver = (char *)s->name, .digest = oct_observer_mean_square(o), .error = s->round + s->clip});
 }
 
-static oct_status write_ranges(const job *j, oct_ranges *r)
+static oct_status write_ranges(const job *j, pick how, oct_ranges *r)
 {
     for (int64_t i = 0; i < j->cal->watch_count; i++) {
         const oct_watch *w = &j->cal->watches[i];
         const oct_share *s = &j->shares[j->group_of[i] >= 0 ? j->group_of[i] : -1 - j->group_of[i]];
         if (s->observer)
-            OCT_TRY(put(r, w->name, w->observer, &s->candidate[s->chosen]));
+            OCT_TRY(put(r, w->name, w->observer, picked(s, how)));
     }
     /* Tensors that only move values were perhaps not observed themselves: they have their group's range. */
     for (int64_t i = 0; i < j->placement.point_count; i++) {
         const oct_qpoint *p = &j->placement.points[i];
         const oct_share *s = &j->shares[p->group];
         if (s->observer && !oct_ranges_find(r, p->value->name))
-            OCT_TRY(put(r, p->value->name, s->observer, &s->candidate[s->chosen]));
+            OCT_TRY(put(r, p->value->name, s->observer, picked(s, how)));
     }
     return OCT_OK;
 }
@@ -109,11 +126,84 @@ static void make_candidates(const oct_calibrator *cal, oct_share *s)
     }
 }
 
+static oct_status make_ranges(const job *j, const char *method, pick how, oct_ranges **out)
+{
+    oct_ranges *r = NULL;
+    OCT_TRY(oct_ranges_create(j->cal->opts.scheme, &r));
+    memcpy(r->hash, j->cal->hash, sizeof r->hash);
+    r->samples = j->cal->samples;
+    oct_status s = oct_ranges_set_method(r, method);
+    if (s == OCT_OK)
+        s = write_ranges(j, how, r);
+    if (s == OCT_OK)
+        *out = r;
+    else
+        oct_ranges_destroy(r);
+    return s;
+}
+
+/* Distance of the model quantized with these ranges from the float model, on the meter's samples. */
+static oct_status model_error(const oct_calibrator *cal, oct_meter *m, const oct_ranges *r, double *error)
+{
+    oct_status s = OCT_OK;
+    oct_graph *g = NULL, *given;
+    oct_probe p = {0};
+    *error = 0;
+    OCT_TRY(oct_graph_clone(cal->model->graph, &g));
+    oct_meter_mark(m, g);
+    OCT_TRY_DONE(oct_quantize_graph(g, r, cal->opts.per_tensor));
+    given = g;
+    g = NULL;
+    OCT_TRY_DONE(oct_probe_open(cal, given, OCT_OPT_EXPORT | OCT_OPT_QDQ | OCT_OPT_FUSE, &cal->kept[0], &p));
+    for (int i = 0; i < m->samples; i++) {
+        OCT_TRY_DONE(oct_probe_set_sample(&p, &cal->kept[i]));
+        OCT_TRY_DONE(oct_probe_run(&p));
+        OCT_TRY_DONE(oct_meter_add(m, &p, i, error));
+    }
+done:
+    oct_graph_destroy(g);
+    oct_probe_close(&p);
+    return s;
+}
+
+/* `auto` against the plain answers, whole models side by side: the choice tensor by tensor cannot see how errors add up. */
+static oct_status confirm(const job *j, oct_ranges **out)
+{
+    static const pick picks[] = {PICK_CHOSEN, PICK_FIRST, PICK_MSE};
+    oct_status s = OCT_OK;
+    oct_meter m = {0};
+    oct_ranges *best = NULL, *other = NULL;
+    double least = 0, error;
+    OCT_TRY(make_ranges(j, "auto", PICK_CHOSEN, &best));
+    if (j->placement.point_count > 0 && j->cal->kept_count > 0) {
+        OCT_TRY_DONE(oct_meter_open(j->cal, OCT_RESERVOIR, &m));
+        OCT_TRY_DONE(model_error(j->cal, &m, best, &least));
+        for (size_t i = 1; i < sizeof picks / sizeof picks[0]; i++) {
+            OCT_TRY_DONE(make_ranges(j, "auto", picks[i], &other));
+            OCT_TRY_DONE(model_error(j->cal, &m, other, &error));
+            if (error < KEEP * least) {
+                oct_ranges_destroy(best);
+                best = other;
+                least = error;
+            } else {
+                oct_ranges_destroy(other);
+            }
+            other = NULL;
+        }
+    }
+    *out = best;
+    best = NULL;
+done:
+    oct_ranges_destroy(best);
+    oct_ranges_destroy(other);
+    oct_meter_close(&m);
+    return s;
+}
+
 oct_status oct_calibrator_solve(oct_calibrator *cal, oct_ranges **out)
 {
     oct_status s = OCT_OK;
     job j = {.cal = cal};
-    oct_ranges *r = NULL;
     oct_method method;
     if (cal->samples == 0)
         return oct_fail(OCT_ERR_DEMAND, "no sample was pushed: there is nothing to calibrate from");
@@ -129,17 +219,13 @@ oct_status oct_calibrator_solve(oct_calibrator *cal, oct_ranges **out)
         else
             oct_solve(x->observer, cal->opts.scheme, method, &x->candidate[x->count++]);
     }
-    if (method.solver == OCT_SOLVER_AUTO)
+    if (method.solver == OCT_SOLVER_AUTO) {
         OCT_TRY_DONE(oct_choose(cal, &j.placement, j.shares, j.share_count));
-    OCT_TRY_DONE(oct_ranges_create(cal->opts.scheme, &r));
-    memcpy(r->hash, cal->hash, sizeof r->hash);
-    r->samples = cal->samples;
-    OCT_TRY_DONE(oct_ranges_set_method(r, method.name));
-    OCT_TRY_DONE(write_ranges(&j, r));
-    *out = r;
-    r = NULL;
+        s = confirm(&j, out);
+    } else {
+        s = make_ranges(&j, method.name, PICK_FIRST, out);
+    }
 done:
-    oct_ranges_destroy(r);
     for (int64_t i = 0; j.shares && i < j.share_count; i++)
         oct_observer_destroy(j.shares[i].owned);
     free(j.shares);
