@@ -279,7 +279,8 @@ oct_status oct_row_reader_open(const char *path, const oct_array *array, oct_row
     r->in.name = r->name;
     r->row_bytes = array->row_bytes;
     OCT_TRY_DONE(oct_npy_read_header(stream_read, &r->in, r->name[0] ? r->name : path, &h));
-    if (memcmp(&h, &array->header, sizeof h) != 0)
+    const oct_npy_header *want = &array->header;
+    if (h.dtype != want->dtype || h.fortran != want->fortran || h.rank != want->rank || memcmp(h.dims, want->dims, sizeof h.dims) != 0)
         OCT_FAIL_DONE(OCT_ERR_CONTENT, "'%s' has changed: array '%s' has another header", path, array->name);
     if (h.fortran && h.rank > 1)
         OCT_TRY_DONE(load_whole(r, &h));
