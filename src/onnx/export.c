@@ -17,6 +17,7 @@ typedef struct writer {
     const Onnx__GraphProto *origin_graph;
     oct_arena *a;
     oct_strmap origin_nodes; /* name of a first output -> index of origin_graph->node */
+    oct_strmap origin_in, origin_out; /* name -> index of origin_graph->input, ->output */
     oct_strmap read;         /* names that written nodes read */
     oct_strmap fresh;        /* names that the writer has made */
     Onnx__ModelProto m;
@@ -42,6 +43,10 @@ static oct_status index_origin(writer *w)
     const Onnx__GraphProto *p = w->origin_graph;
     for (size_t i = 0; p && i < p->n_node; i++)
         OCT_TRY(oct_strmap_put(&w->origin_nodes, first_output(p->node[i]->n_output, p->node[i]->output), (int64_t)i));
+    for (size_t i = 0; p && i < p->n_input; i++)
+        OCT_TRY(oct_strmap_put(&w->origin_in, oct_or_empty(p->input[i]->name), (int64_t)i));
+    for (size_t i = 0; p && i < p->n_output; i++)
+        OCT_TRY(oct_strmap_put(&w->origin_out, oct_or_empty(p->output[i]->name), (int64_t)i));
     return OCT_OK;
 }
 
@@ -126,7 +131,8 @@ static oct_status write_node(writer *w, const oct_node *n)
 {
     const oct_op_def *def = oct_op_get(n->op);
     Onnx__NodeProto *p = NULL;
-    if (n->int8 || n->fused.residual || n->fused.clamp || n->fused.residual_inner)
+    bool biased = n->op == OCT_OP_MATMUL && n->input_count > 2;
+    if (n->int8 || n->fused.residual || n->fused.clamp || n->fused.residual_inner || biased)
         return oct_fail(OCT_ERR_INTERNAL, "node '%s' is fused or integer and has no ONNX form", n->name);
     if (n->op == OCT_OP_SILU)
         return write_silu(w, n);
@@ -142,12 +148,10 @@ static oct_status write_node(writer *w, const oct_node *n)
 
 /* --- types of the graph's inputs and outputs --- */
 
-static const Onnx__ValueInfoProto *find_info(size_t count, Onnx__ValueInfoProto *const *list, const char *name)
+static const Onnx__ValueInfoProto *find_info(const oct_strmap *index, Onnx__ValueInfoProto *const *list, const char *name)
 {
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(oct_or_empty(list[i]->name), name) == 0)
-            return list[i];
-    return NULL;
+    int64_t at;
+    return oct_strmap_find(index, name, &at) ? list[at] : NULL;
 }
 
 /* The dimension as the source declared it, where that says no less than the graph does. */
@@ -215,9 +219,9 @@ static oct_status write_ports(writer *w)
     OCT_TRY(pointers(w, g->input_count, &w->p.input));
     OCT_TRY(pointers(w, g->output_count, &w->p.output));
     for (int64_t i = 0; i < g->input_count; i++)
-        OCT_TRY(write_info(w, g->inputs[i], from ? find_info(from->n_input, from->input, g->inputs[i]->name) : NULL, &w->p.input[w->p.n_input++]));
+        OCT_TRY(write_info(w, g->inputs[i], from ? find_info(&w->origin_in, from->input, g->inputs[i]->name) : NULL, &w->p.input[w->p.n_input++]));
     for (int64_t i = 0; i < g->output_count; i++)
-        OCT_TRY(write_info(w, g->outputs[i], from ? find_info(from->n_output, from->output, g->outputs[i]->name) : NULL, &w->p.output[w->p.n_output++]));
+        OCT_TRY(write_info(w, g->outputs[i], from ? find_info(&w->origin_out, from->output, g->outputs[i]->name) : NULL, &w->p.output[w->p.n_output++]));
     return OCT_OK;
 }
 
@@ -431,7 +435,7 @@ done:
 static oct_status make_message(writer *w, int64_t *weight_bytes)
 {
     OCT_TRY(oct_arena_create(&w->a));
-    w->origin_nodes.arena = w->read.arena = w->fresh.arena = w->a;
+    w->origin_nodes.arena = w->origin_in.arena = w->origin_out.arena = w->read.arena = w->fresh.arena = w->a;
     OCT_TRY(write_graph(w));
     OCT_TRY(write_header(w));
     return write_initializers(w, weight_bytes);

@@ -213,6 +213,10 @@ static void save__fused_or_integer_node__internal_error_and_no_file(void **state
     m->graph->nodes[0]->fused = (oct_fused){0};
     m->graph->nodes[0]->int8 = true;
     assert_int_equal(oct_model_save(m, "fused.onnx"), OCT_ERR_INTERNAL);
+    m->graph->nodes[0]->int8 = false;
+    m->graph->nodes[0]->op = OCT_OP_MATMUL; /* with the optimizer's bias */
+    ok(oct_node_set_input(m->graph, m->graph->nodes[0], 2, m->graph->nodes[0]->inputs[1]));
+    assert_int_equal(oct_model_save(m, "fused.onnx"), OCT_ERR_INTERNAL);
     oct_model_destroy(m);
 }
 
