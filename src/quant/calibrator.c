@@ -84,6 +84,24 @@ done:
 
 /* --- making and unmaking --- */
 
+static int kept_limit(const oct_graph *g)
+{
+    int64_t bytes = 0, limit;
+    for (int64_t i = 0; i < g->input_count; i++) {
+        const oct_shape *shape = &g->inputs[i]->shape;
+        int64_t n = (int64_t)oct_dtype_size(g->inputs[i]->dtype);
+        for (int k = 1; k < shape->rank; k++) {
+            if (shape->dim[k] < 0 || oct_size_mul(n, shape->dim[k], &n) != OCT_OK)
+                return OCT_KEPT_LEAST;
+        }
+        if (n > OCT_KEPT_BYTES)
+            return OCT_KEPT_LEAST;
+        bytes += n;
+    }
+    limit = OCT_KEPT_BYTES / oct_max64(bytes, 1);
+    return (int)oct_max64(OCT_KEPT_LEAST, oct_min64(limit, OCT_KEPT_MOST));
+}
+
 oct_status oct_calibrator_from_bytes(void *bytes, int64_t size, const char *hash, const oct_quant_options *opts, oct_calibrator **out)
 {
     static const oct_quant_options none;
@@ -102,6 +120,7 @@ oct_status oct_calibrator_from_bytes(void *bytes, int64_t size, const char *hash
     if (cal->opts.scheme != OCT_SCHEME_AFFINE && cal->opts.scheme != OCT_SCHEME_SYMMETRIC)
         OCT_FAIL_DONE(OCT_ERR_USAGE, "there is no quantization scheme %d", (int)cal->opts.scheme);
     OCT_TRY_DONE(oct_model_load_memory(bytes, (size_t)size, "calibrated model", &cal->model));
+    cal->kept_limit = kept_limit(cal->model->graph);
     OCT_TRY_DONE(find_watches(cal));
     OCT_TRY_DONE(oct_team_create(cal->opts.threads, &cal->team));
     cal->scratch = calloc((size_t)oct_team_size(cal->team), sizeof *cal->scratch);
@@ -291,7 +310,7 @@ oct_status oct_calibrator_keep(oct_calibrator *cal, int64_t id, const oct_tensor
         at--;
     if (at > 0 && cal->kept[at - 1].id == id)
         return oct_fail(OCT_ERR_CONTENT, "sample %lld was pushed or merged twice", (long long)id);
-    if (at == OCT_RESERVOIR)
+    if (at == cal->kept_limit)
         return OCT_OK;
     k.inputs = calloc((size_t)count + 1, sizeof *k.inputs);
     oct_status s = k.inputs ? OCT_OK : oct_fail(OCT_ERR_MEMORY, "cannot keep a sample");
@@ -308,7 +327,7 @@ oct_status oct_calibrator_keep(oct_calibrator *cal, int64_t id, const oct_tensor
         oct_kept_free(&k, count);
         return s;
     }
-    if (cal->kept_count == OCT_RESERVOIR)
+    if (cal->kept_count == cal->kept_limit)
         oct_kept_free(&cal->kept[--cal->kept_count], count);
     memmove(&cal->kept[at + 1], &cal->kept[at], (size_t)(cal->kept_count - at) * sizeof k);
     cal->kept[at] = k;

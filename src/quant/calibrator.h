@@ -9,7 +9,8 @@
 #include "onnx/model.h"
 #include "quant/observer.h"
 
-enum { OCT_RESERVOIR = 32 };
+/* Kept samples: at least KEPT_LEAST, more when they are small. Scores use the first few, whole-model checks all. */
+enum { OCT_KEPT_LEAST = 32, OCT_KEPT_MOST = 256, OCT_KEPT_BYTES = 16 << 20 };
 
 /* A tensor that is observed. */
 typedef struct oct_watch {
@@ -21,7 +22,7 @@ typedef struct oct_watch {
     oct_observer *observer;
 } oct_watch;
 
-/* A sample kept whole: the 32 with the smallest keys, a hash of their ids, so that any shards keep the same ones. */
+/* A sample kept whole: the ones with the smallest keys, a hash of their ids, so that any shards keep the same ones. */
 typedef struct oct_kept {
     uint64_t key;
     int64_t id;
@@ -37,8 +38,8 @@ struct oct_calibrator {
     oct_watch *watches;
     int64_t watch_count, watch_capacity;
     int64_t samples;
-    oct_kept kept[OCT_RESERVOIR]; /* ascending by (key, id) */
-    int kept_count;
+    oct_kept kept[OCT_KEPT_MOST]; /* ascending by (key, id) */
+    int kept_count, kept_limit;   /* the limit follows from the shapes of the inputs alone */
     /* running */
     oct_team *team;
     oct_plan *plan;

@@ -20,8 +20,8 @@
 #define HOLD ((int64_t)64 << 20)
 /* The clipping probe is the first whose clipping error is this many times its rounding error. */
 #define NOTICEABLE 3.0
-/* Scores closer than this are equal; then the wider range wins. */
-#define TIE 1.05
+/* Scores closer than this are equal; then the wider range wins: samples yet unseen reach further than those seen. */
+#define TIE 1.15
 
 /* A tensor of the group under test: the values of its samples, and how the probe wants it. */
 typedef struct source {
@@ -236,7 +236,7 @@ static oct_status score(chooser *c, oct_share *share)
     if (!(wide.round > 0) || !isfinite(wide.cost) || !isfinite(narrow.cost))
         goto done;
     price_round = wide.cost / wide.round;
-    price_clip = fmax(narrow.cost - price_round * narrow.round, 0) / narrow.clip;
+    price_clip = fmax((narrow.cost - price_round * narrow.round) / narrow.clip, price_round);
     for (int i = 0; i < share->count; i++) {
         double j = price_round * share->candidate[i].round + price_clip * share->candidate[i].clip;
         /* Candidates come widest first as a rule; a narrower one must be better by more than a tie. */
@@ -393,7 +393,7 @@ oct_status oct_choose(oct_calibrator *cal, const oct_placement *p, oct_share *sh
     c.sources = calloc((size_t)p->point_count + 1, sizeof *c.sources);
     if (!c.sources)
         return oct_fail(OCT_ERR_MEMORY, "cannot choose ranges");
-    OCT_TRY_DONE(oct_meter_open(cal, c.local ? OCT_RESERVOIR / 2 : (int)fmin(afford, OCT_RESERVOIR), &c.meter));
+    OCT_TRY_DONE(oct_meter_open(cal, c.local ? OCT_KEPT_LEAST / 2 : (int)fmin(afford, OCT_KEPT_LEAST), &c.meter));
     s = score_all(&c, shares, count);
 done:
     oct_meter_close(&c.meter);

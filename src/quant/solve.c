@@ -176,7 +176,7 @@ static oct_status confirm(const job *j, oct_ranges **out)
     double least = 0, error;
     OCT_TRY(make_ranges(j, "auto", PICK_CHOSEN, &best));
     if (j->placement.point_count > 0 && j->cal->kept_count > 0) {
-        OCT_TRY_DONE(oct_meter_open(j->cal, OCT_RESERVOIR, &m));
+        OCT_TRY_DONE(oct_meter_open(j->cal, OCT_KEPT_MOST, &m));
         OCT_TRY_DONE(model_error(j->cal, &m, best, &least));
         for (size_t i = 1; i < sizeof picks / sizeof picks[0]; i++) {
             OCT_TRY_DONE(make_ranges(j, "auto", picks[i], &other));

@@ -151,7 +151,7 @@ static oct_status read_statistics(oct_bytes *b, oct_calibrator *cal)
         if (s != OCT_OK)
             return oct_fail_node(s, w->name);
     }
-    OCT_TRY(oct_get_uint(b, OCT_RESERVOIR, &count));
+    OCT_TRY(oct_get_uint(b, (uint64_t)cal->kept_limit, &count));
     for (uint64_t i = 0; i < count; i++)
         OCT_TRY(get_kept(b, cal));
     if (b->at != b->end)
