@@ -17,7 +17,7 @@ typedef struct oct_context oct_context;
 
 /* How a plan is built. Zero-initialise; zeros are the defaults. */
 typedef struct oct_build_options {
-    int64_t batch;               /* value of a free first dimension; 0 = 1 */
+    int64_t batch;               /* value of a free first dimension; 0 = 1. A model with a fixed one keeps it */
     const char *const *dims;     /* "symbol=value" or "input:axis=value" for other free dimensions; may be NULL */
     int dim_count;
     bool force_float;            /* ignore Q/DQ arithmetic: run every layer in float (Q/DQ still round the values) */
