@@ -1,5 +1,5 @@
 /* softmax, log-softmax and layer normalisation in f32.  Sums run over the fixed tree of 16 lanes in logical order, so the bits do
- * not depend on layout, batch, threads or ISA level (DESIGN 3.7). A dense row is one call; others go through chunks with the same steps. */
+ * not depend on layout, batch, threads or ISA level (DESIGN 3.7). Dense rows are one call; others go through chunks with the same steps. */
 #include "rt/exec_loop.h"
 
 #include <math.h>
@@ -34,10 +34,6 @@ static void softmax_row(const softmax_job *job, const char *x, char *y)
     oct_nd_lanes acc;
     const int64_t n = job->n;
     const bool direct = job->y_step == sizeof(float);
-    if (direct && job->x_step == sizeof(float) && !job->log) {
-        job->ops->softmax((const float *)x, (float *)y, n);
-        return;
-    }
     lanes_zero(&acc);
     for (int64_t i = 0; i < n; i += OCT_ND_CHUNK) {
         const int64_t m = oct_min64(OCT_ND_CHUNK, n - i);
@@ -70,6 +66,12 @@ static void softmax_row(const softmax_job *job, const char *x, char *y)
 static void softmax_rows(void *arg, int64_t first, int64_t last)
 {
     const softmax_job *job = arg;
+    const int64_t f = sizeof(float);
+    if (job->x_step == f && job->y_step == f && !job->log && job->at_x.rank <= 1 && job->at_y.rank <= 1) {
+        job->ops->softmax((const float *)(job->x + oct_nd_seq_at(&job->at_x, first)), job->at_x.rank ? job->at_x.step[0] / f : 0,
+                          (float *)(job->y + oct_nd_seq_at(&job->at_y, first)), job->at_y.rank ? job->at_y.step[0] / f : 0, last - first, job->n);
+        return;
+    }
     for (int64_t i = first; i < last; i++)
         softmax_row(job, job->x + oct_nd_seq_at(&job->at_x, i), job->y + oct_nd_seq_at(&job->at_y, i));
 }

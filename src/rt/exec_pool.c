@@ -17,7 +17,7 @@ typedef struct pool_job {
     const char *x;
     char *y;
     int64_t xn, xc, xh, xw, yn, yc, yh, yw; /* bytes */
-    size_t size;
+    int64_t span, spans; /* columns of a piece of a row, pieces of a row */
 } pool_job;
 
 /* Taps of one output pixel that lie inside the image: ky in [y0, y1), kx in [x0, x1). */
@@ -26,29 +26,36 @@ typedef struct window {
     int32_t taps, count; /* count: what the average divides by */
 } window;
 
+/* Taps k of first + k*dilation that fall into [0, size). */
 static void axis_range(int64_t first, int64_t size, int32_t k, int32_t dilation, int64_t *k0, int64_t *k1)
 {
+    *k0 = 0;
+    *k1 = k;
+    if (first >= 0 && first + (int64_t)(k - 1) * dilation < size)
+        return;
     *k0 = first < 0 ? oct_div_up(-first, dilation) : 0;
     *k1 = oct_min64(k, first < size ? oct_div_up(size - first, dilation) : 0);
     *k1 = oct_max64(*k0, *k1);
 }
 
-static window window_at(const pool_job *job, int64_t oy, int64_t ox)
+static void window_row(const pool_job *job, int64_t oy, window *v)
+{
+    v->top = oy * job->p->sh - job->p->pt;
+    axis_range(v->top, job->h, job->p->kh, job->p->dh, &v->y0, &v->y1);
+}
+
+static void window_column(const pool_job *job, int64_t ox, window *v)
 {
     const oct_p_pool *p = job->p;
-    window v;
-    v.top = oy * p->sh - p->pt;
-    v.left = ox * p->sw - p->pl;
-    axis_range(v.top, job->h, p->kh, p->dh, &v.y0, &v.y1);
-    axis_range(v.left, job->w, p->kw, p->dw, &v.x0, &v.x1);
-    v.taps = (int32_t)((v.y1 - v.y0) * (v.x1 - v.x0));
-    v.count = v.taps > 0 ? v.taps : 1;
+    v->left = ox * p->sw - p->pl;
+    axis_range(v->left, job->w, p->kw, p->dw, &v->x0, &v->x1);
+    v->taps = (int32_t)((v->y1 - v->y0) * (v->x1 - v->x0));
+    v->count = v->taps > 0 ? v->taps : 1;
     if (p->include_pad) { /* ONNX counts the padding, but not what ceil_mode adds beyond it */
         const int64_t bottom = job->h + p->pb, right = job->w + p->pr;
-        const int64_t rows = oct_min64(p->kh, oct_div_up(bottom - v.top, p->dh)), cols = oct_min64(p->kw, oct_div_up(right - v.left, p->dw));
-        v.count = (int32_t)(rows * cols);
+        const int64_t rows = oct_min64(p->kh, oct_div_up(bottom - v->top, p->dh)), cols = oct_min64(p->kw, oct_div_up(right - v->left, p->dw));
+        v->count = (int32_t)(rows * cols);
     }
-    return v;
 }
 
 static float factor_u8(const pool_job *job, const window *v) { return (float)(job->p->scale / (double)v->count); }
@@ -63,10 +70,13 @@ static void pixel_kernel(const pool_job *job, const window *v, const char *image
 {
     const oct_p_pool *p = job->p;
     const void *taps[MAX_TAPS];
+    const int64_t kx_step = p->dw * job->xw;
     int32_t n = 0;
-    for (int64_t ky = v->y0; ky < v->y1; ky++)
-        for (int64_t kx = v->x0; kx < v->x1; kx++)
-            taps[n++] = tap(job, v, image, ky, kx);
+    for (int64_t ky = v->y0; ky < v->y1; ky++) {
+        const char *x = tap(job, v, image, ky, v->x0);
+        for (int64_t kx = v->x0; kx < v->x1; kx++, x += kx_step)
+            taps[n++] = x;
+    }
     if (p->is_max && job->is_u8)
         ((const oct_maxpool_u8_kernel *)job->kernel)->fn((const uint8_t *const *)taps, n, job->c, (uint8_t *)y);
     else if (p->is_max)
@@ -131,23 +141,28 @@ static void pixel_empty(const pool_job *job, char *y)
             *(float *)(y + i * job->yc) = p->is_max ? -INFINITY : 0.0f;
 }
 
-/* Items are output pixels. */
-static void pool_pixels(void *arg, int64_t first, int64_t last)
+/* Items are output rows; long ones are cut into spans of columns. */
+static void pool_rows(void *arg, int64_t first, int64_t last)
 {
     const pool_job *job = arg;
     for (int64_t i = first; i < last; i++) {
-        const int64_t ox = i % job->ow, oy = i / job->ow % job->oh, n = i / (job->ow * job->oh);
+        const int64_t from = i % job->spans * job->span, row = i / job->spans, oy = row % job->oh, n = row / job->oh;
+        const int64_t to = oct_min64(job->ow, from + job->span);
         const char *image = job->x + n * job->xn;
-        char *y = job->y + n * job->yn + oy * job->yh + ox * job->yw;
-        const window v = window_at(job, oy, ox);
-        if (v.taps == 0)
-            pixel_empty(job, y);
-        else if (job->dense && v.taps <= MAX_TAPS)
-            pixel_kernel(job, &v, image, y);
-        else if (job->is_u8)
-            pixel_u8(job, &v, image, y);
-        else
-            pixel_f32(job, &v, image, y);
+        window v;
+        window_row(job, oy, &v);
+        for (int64_t ox = from; ox < to; ox++) {
+            char *y = job->y + n * job->yn + oy * job->yh + ox * job->yw;
+            window_column(job, ox, &v);
+            if (v.taps == 0)
+                pixel_empty(job, y);
+            else if (job->dense && v.taps <= MAX_TAPS)
+                pixel_kernel(job, &v, image, y);
+            else if (job->is_u8)
+                pixel_u8(job, &v, image, y);
+            else
+                pixel_f32(job, &v, image, y);
+        }
     }
 }
 
@@ -159,6 +174,21 @@ static const void *default_kernel(const oct_exec *x, bool is_max, bool is_u8)
     return is_max ? (const void *)oct_maxpool_f32_best(isa) : (const void *)oct_avgpool_f32_best(isa);
 }
 
+/* A maximum over one element is a choice of pixels: a copy from a view with longer strides. */
+static bool is_choice(const oct_p_pool *p) { return p->is_max && p->kh == 1 && p->kw == 1 && !(p->pt | p->pl | p->pb | p->pr); }
+
+static void choose_pixels(oct_exec *x)
+{
+    const oct_p_pool *p = x->params;
+    oct_view in = x->in[0];
+    const int32_t last = in.rank - 1;
+    for (int32_t d = 2; d <= last; d++) {
+        in.strides[d] *= d == last ? p->sw : p->sh;
+        in.dims[d] = x->out[0].dims[d];
+    }
+    oct_exec_move(x, &x->out[0], &in);
+}
+
 void oct_exec_pool(oct_exec *x)
 {
     const oct_p_pool *p = x->params;
@@ -166,6 +196,10 @@ void oct_exec_pool(oct_exec *x)
     const bool two = in->rank >= 4; /* rank 3: the one spatial axis is w */
     const int32_t last = in->rank - 1;
     const int64_t size = (int64_t)oct_dtype_size(in->dtype);
+    if (is_choice(p)) {
+        choose_pixels(x);
+        return;
+    }
     pool_job job = {
         .p = p,
         .is_u8 = in->dtype == OCT_U8,
@@ -178,5 +212,8 @@ void oct_exec_pool(oct_exec *x)
     };
     job.kernel = x->kernel ? x->kernel : default_kernel(x, p->is_max != 0, job.is_u8);
     job.dense = (job.xc == size && job.yc == size) || job.c == 1;
-    oct_exec_ranges(x, job.n * job.oh * job.ow, oct_exec_per_unit(job.c * p->kh * p->kw / 4), pool_pixels, &job);
+    const int64_t pixels = oct_exec_per_unit(job.c * p->kh * p->kw / 4);
+    job.span = oct_max64(1, oct_min64(job.ow, pixels));
+    job.spans = oct_div_up(job.ow, job.span);
+    oct_exec_ranges(x, job.n * job.oh * job.spans, oct_max64(1, pixels / job.span), pool_rows, &job);
 }

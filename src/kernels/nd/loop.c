@@ -206,10 +206,22 @@ int64_t oct_nd_seq_at(const oct_nd_seq *s, int64_t i)
         *(T *)(dst + i * dst_step) = *(const T *)(src + i * src_step);                         \
     break
 
+/* Rows of a few channels are too short for a library call: whole pieces of 16 bytes, the last one overlapping. */
+static inline void copy_bytes(char *dst, const char *src, int64_t n)
+{
+    if (n < 16 || n > 128) {
+        memcpy(dst, src, (size_t)n);
+        return;
+    }
+    for (int64_t i = 0; i + 16 < n; i += 16)
+        memcpy(dst + i, src + i, 16);
+    memcpy(dst + n - 16, src + n - 16, 16);
+}
+
 static inline void move_row(size_t size, const char *src, int64_t src_step, int64_t n, char *dst, int64_t dst_step)
 {
     if (src_step == (int64_t)size && dst_step == (int64_t)size) {
-        memcpy(dst, src, (size_t)n * size);
+        copy_bytes(dst, src, n * (int64_t)size);
         return;
     }
     switch (size) {

@@ -128,8 +128,8 @@ typedef struct oct_nd_ops {
     void (*lanes)(oct_reduce_fn fn, const float *x, int64_t n, oct_nd_lanes *acc);
     void (*lanes_square)(const float *x, int64_t n, float mean, oct_nd_lanes *acc); /* sum of (x - mean)^2 */
     void (*exp_lanes)(const float *x, float *y, int64_t n, float max, oct_nd_lanes *acc); /* y = exp(x - max), summed; y may be x */
-    /* A dense row at once: the same bits as max, exp_lanes, lanes_end and a product by 1/sum. y may be x. */
-    void (*softmax)(const float *x, float *y, int64_t n);
+    /* Dense rows of n, x_step and y_step floats apart: the bits of max, exp_lanes, lanes_end and a product by 1/sum. y may be x. */
+    void (*softmax)(const float *x, int64_t x_step, float *y, int64_t y_step, int64_t rows, int64_t n);
     /* y = ((x - mean) * inv) * scale + bias; bias NULL = none; y may be x. */
     void (*normalise)(const float *x, float *y, int64_t n, float mean, float inv, const float *scale, const float *bias);
     /* A dense row at once: mean and variance by lanes, then normalise. y may be x; bias NULL = none. */

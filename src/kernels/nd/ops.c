@@ -8,12 +8,12 @@ typedef float nd_v4 __attribute__((vector_size(16)));
 typedef int32_t nd_v4i __attribute__((vector_size(16)));
 static inline nd_v4 nd_select(nd_v4i c, nd_v4 a, nd_v4 b) { return (nd_v4)(((nd_v4i)a & c) | ((nd_v4i)b & ~c)); }
 
-static inline void nd_load_tail(float block[16], const float *x, int n, float fill)
+static inline __attribute__((always_inline)) void nd_load_tail(float block[16], const float *x, int n, float fill)
 {
     for (int i = 0; i < 16; i++)
         block[i] = i < n ? x[i] : fill;
 }
-static inline void nd_store_tail(float *y, const float block[16], int n)
+static inline __attribute__((always_inline)) void nd_store_tail(float *y, const float block[16], int n)
 {
     for (int i = 0; i < n; i++)
         y[i] = block[i];

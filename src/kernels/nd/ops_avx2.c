@@ -7,10 +7,18 @@
 #define ND_MAX(v, s) ((vm)_mm256_max_ps((__m256)(v), (__m256)(s)))
 #define ND_MIN(v, s) ((vm)_mm256_min_ps((__m256)(v), (__m256)(s)))
 
+#define nd_highest(v) highest((__m256)(v))
+static inline float highest(__m256 v)
+{
+    __m128 m = _mm_max_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    m = _mm_max_ps(m, _mm_movehl_ps(m, m));
+    return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
+}
+
 static const int32_t tail_masks[32] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
 static inline __m256i tail_mask(int n, int half) { return _mm256_loadu_si256((const __m256i *)(tail_masks + 16 - n + 8 * half)); }
 
-static inline void nd_load_tail(float block[16], const float *x, int n, float fill)
+static inline __attribute__((always_inline)) void nd_load_tail(float block[16], const float *x, int n, float fill)
 {
     for (int half = 0; half < 2; half++) {
         const __m256i mask = tail_mask(n, half);
@@ -18,7 +26,7 @@ static inline void nd_load_tail(float block[16], const float *x, int n, float fi
         _mm256_storeu_ps(block + 8 * half, _mm256_blendv_ps(_mm256_set1_ps(fill), v, _mm256_castsi256_ps(mask)));
     }
 }
-static inline void nd_store_tail(float *y, const float block[16], int n)
+static inline __attribute__((always_inline)) void nd_store_tail(float *y, const float block[16], int n)
 {
     _mm256_maskstore_ps(y, tail_mask(n, 0), _mm256_loadu_ps(block));
     _mm256_maskstore_ps(y + 8, tail_mask(n, 1), _mm256_loadu_ps(block + 8));

@@ -6,11 +6,13 @@
 #define ND_MAX(v, s) ((vm)_mm512_max_ps((__m512)(v), (__m512)(s)))
 #define ND_MIN(v, s) ((vm)_mm512_min_ps((__m512)(v), (__m512)(s)))
 
-static inline void nd_load_tail(float block[16], const float *x, int n, float fill)
+#define nd_highest(v) _mm512_reduce_max_ps((__m512)(v))
+
+static inline __attribute__((always_inline)) void nd_load_tail(float block[16], const float *x, int n, float fill)
 {
     _mm512_storeu_ps(block, _mm512_mask_loadu_ps(_mm512_set1_ps(fill), (__mmask16)((1u << n) - 1), x));
 }
-static inline void nd_store_tail(float *y, const float block[16], int n)
+static inline __attribute__((always_inline)) void nd_store_tail(float *y, const float block[16], int n)
 {
     _mm512_mask_storeu_ps(y, (__mmask16)((1u << n) - 1), _mm512_loadu_ps(block));
 }

@@ -4,7 +4,8 @@
  *
  * ND_W               floats of a vector (4, 8 or 16)
  * ND_MAX, ND_MIN     (v, s) of two vectors: v > s ? v : s, v < s ? v : s
- * nd_load_tail, nd_store_tail   1 to 15 floats from and to a block of 16; load fills up with a value
+ * nd_load_tail, nd_store_tail   0 to 16 floats from and to a block of 16; load fills up with a value
+ * nd_highest         (ND_W > 4) highest element of a vector
  *
  * Elementwise loops are plain C for the vectoriser; sums use GNU vectors, because there the lanes are the contract. An ivdep loop
  * may have y == x (in place) but no other overlap. */
@@ -203,7 +204,7 @@ static void nd_exp_lanes(const float *x, float *y, int64_t n, float max, oct_nd_
     lanes_sum(y, n, acc);
 }
 
-static void nd_softmax(const float *x, float *y, int64_t n)
+static void softmax_row(const float *x, float *y, int64_t n)
 {
     oct_nd_lanes acc = {{0}};
     const int64_t whole = n & ~(int64_t)15;
@@ -223,6 +224,108 @@ static void nd_softmax(const float *x, float *y, int64_t n)
     for (int i = 0; i < 16; i++)
         block[i] = block[i] * scale;
     nd_store_tail(y + whole, block, tail);
+}
+
+#if ND_W > 4
+enum { ND_EXP_MAX = 5 * ND_VECTORS };
+
+/* oct_exp_inline on `count` vectors: the same operations in the same order. One operation on all of them after the other, because a
+ * single chain of 25 dependent operations fills the scheduler without work for the units. */
+static inline __attribute__((always_inline)) void exp_vectors(vm *v, const int count)
+{
+    vm r[ND_EXP_MAX], p[ND_EXP_MAX];
+    vmi n[ND_EXP_MAX];
+    for (int i = 0; i < count; i++) {
+        const vm x = ND_MIN((vm){0} + 89.0f, ND_MAX((vm){0} - 104.0f, v[i]));
+        const vm t = x * 1.44269504f + OCT_MAGIC, k = t - OCT_MAGIC;
+        n[i] = (vmi)t - 0x4B400000;
+        r[i] = (x - k * OCT_LN2_HI) - k * OCT_LN2_LO;
+    }
+    for (int i = 0; i < count; i++)
+        p[i] = r[i] * 0.00138144672f + 0.00836878084f;
+    for (int i = 0; i < count; i++)
+        p[i] = p[i] * r[i] + 0.0416683927f;
+    for (int i = 0; i < count; i++)
+        p[i] = p[i] * r[i] + 0.166665196f;
+    for (int i = 0; i < count; i++)
+        p[i] = p[i] * r[i] + 0.49999994f;
+    for (int i = 0; i < count; i++)
+        p[i] = 1.0f + (p[i] * (r[i] * r[i]) + r[i]);
+    for (int i = 0; i < count; i++) {
+        const vmi half = n[i] >> 1;
+        v[i] = p[i] * (vm)((half + 127) << 23) * (vm)((n[i] - half + 127) << 23);
+    }
+}
+
+/* `rows` rows of n floats wholly in registers: blocks = the blocks of 16 of a row, the last one partial or whole. */
+static inline __attribute__((always_inline)) void softmax_short(const float *x, int64_t x_step, float *y, int64_t y_step, int64_t n, const int rows,
+                                                                const int blocks)
+{
+    vm v[ND_EXP_MAX];
+    const int per_row = blocks * ND_VECTORS;
+    const int64_t whole = 16 * (blocks - 1);
+    const int tail = (int)(n - whole);
+    for (int r = 0; r < rows; r++) {
+        float block[16];
+        vm *const row = v + r * per_row;
+        for (int i = 0; i < per_row - ND_VECTORS; i++)
+            row[i] = *(const vmu *)(x + r * x_step + i * ND_W);
+        nd_load_tail(block, x + r * x_step + whole, tail, -INFINITY);
+        for (int k = 0; k < ND_VECTORS; k++)
+            row[per_row - ND_VECTORS + k] = *(const vmu *)(block + k * ND_W);
+    }
+    for (int r = 0; r < rows; r++) {
+        vm *const row = v + r * per_row, best = row[0];
+        for (int i = 1; i < per_row; i++)
+            best = ND_MAX(row[i], best);
+        float max = nd_highest(best);
+        max = max == -INFINITY ? 0.0f : max;
+        for (int i = 0; i < per_row; i++)
+            row[i] = row[i] - max;
+    }
+    exp_vectors(v, rows * per_row);
+    for (int r = 0; r < rows; r++) {
+        vm *const row = v + r * per_row, lane[ND_VECTORS];
+        for (int k = 0; k < ND_VECTORS; k++)
+            lane[k] = (vm){0};
+        for (int i = 0; i < per_row; i++)
+            lane[i % ND_VECTORS] = lane[i % ND_VECTORS] + row[i];
+        oct_nd_lanes acc;
+        memcpy(&acc, lane, sizeof acc);
+        const float scale = 1.0f / lanes_end(&acc);
+        for (int i = 0; i < per_row; i++)
+            row[i] = row[i] * scale;
+    }
+    for (int r = 0; r < rows; r++) {
+        float block[16];
+        const vm *const row = v + r * per_row;
+        for (int i = 0; i < per_row - ND_VECTORS; i++)
+            *(vmu *)(y + r * y_step + i * ND_W) = row[i];
+        for (int k = 0; k < ND_VECTORS; k++)
+            *(vmu *)(block + k * ND_W) = row[per_row - ND_VECTORS + k];
+        nd_store_tail(y + r * y_step + whole, block, tail);
+    }
+}
+#endif
+
+static void nd_softmax(const float *x, int64_t x_step, float *y, int64_t y_step, int64_t rows, int64_t n)
+{
+    int64_t i = 0;
+#if ND_W > 4
+    const int64_t blocks = (n + 15) / 16;
+    for (; blocks == 1 && i + 4 <= rows; i += 4)
+        softmax_short(x + i * x_step, x_step, y + i * y_step, y_step, n, 4, 1);
+    for (; blocks == 2 && i + 2 <= rows; i += 2)
+        softmax_short(x + i * x_step, x_step, y + i * y_step, y_step, n, 2, 2);
+    for (; blocks == 3 && i < rows; i++)
+        softmax_short(x + i * x_step, x_step, y + i * y_step, y_step, n, 1, 3);
+    for (; blocks == 4 && i < rows; i++)
+        softmax_short(x + i * x_step, x_step, y + i * y_step, y_step, n, 1, 4);
+    for (; blocks == 5 && i < rows; i++)
+        softmax_short(x + i * x_step, x_step, y + i * y_step, y_step, n, 1, 5);
+#endif
+    for (; i < rows; i++)
+        softmax_row(x + i * x_step, y + i * y_step, n);
 }
 
 static inline void normalise(const float *x, float *y, int64_t n, float mean, float inv, const float *scale, const float *bias)
