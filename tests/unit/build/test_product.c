@@ -310,10 +310,154 @@ static void int8_convolution__random_layers__formula_byte_for_byte(void **state)
     }
 }
 
+/* --- Gemm and MatMul by a constant --- */
+typedef struct product {
+    bool gemm, transposed, per_channel, float_y, bias;
+    int m, k, n;
+    float alpha, beta, sx, sy, *sw;
+    int32_t zx, zy, *zw;
+    uint8_t *x, *w;
+    float *b;
+} product;
+
+static void draw_product(oct_rng *r, product *p)
+{
+    *p = (product){.gemm = coin(r), .per_channel = coin(r), .float_y = coin(r), .bias = coin(r), .m = (int)between(r, 1, 40), .k = (int)between(r, 1, 300),
+                   .n = (int)between(r, 1, 200), .alpha = 1, .beta = 1, .sx = 0.03f, .sy = 0.1f, .zx = (int)between(r, 0, 255), .zy = (int)between(r, -128, 127)};
+    p->transposed = p->gemm && coin(r);
+    if (p->gemm && coin(r)) {
+        p->alpha = 0.75f;
+        p->beta = -2;
+    }
+    p->bias = p->gemm && p->bias;
+    p->sw = malloc(sizeof(float) * (size_t)p->n);
+    p->zw = calloc((size_t)p->n, sizeof(int32_t));
+    p->b = malloc(sizeof(float) * (size_t)p->n);
+    p->x = malloc((size_t)(p->m * p->k));
+    p->w = malloc((size_t)(p->k * p->n));
+    for (int i = 0; i < p->m * p->k; i++)
+        p->x[i] = (uint8_t)between(r, 0, 255);
+    for (int i = 0; i < p->k * p->n; i++)
+        p->w[i] = (uint8_t)between(r, 0, 255);
+    for (int i = 0; i < p->n; i++) {
+        p->sw[i] = i && !p->per_channel ? p->sw[0] : 0.001f * (1 + (float)oct_rng_unit(r));
+        p->b[i] = (float)oct_rng_unit(r) * 3 - 1;
+    }
+}
+
+static oct_graph *product_graph(const product *p)
+{
+    oct_graph *g;
+    oct_node *node;
+    oct_value *in[3], *y;
+    const int64_t dims[2] = {p->transposed ? p->n : p->k, p->transposed ? p->k : p->n}, n = p->n;
+    OK(oct_graph_create("one", &g));
+    OK(oct_value_add(g, "x", "x", &in[0]));
+    in[0]->dtype = OCT_U8;
+    /* A product takes any number of leading dims. */
+    in[0]->shape = p->gemm ? (oct_shape){.rank = 2, .dim = {p->m, p->k}} : (oct_shape){.rank = 3, .dim = {1, p->m, p->k}};
+    in[0]->quant = quant(g, 1, 0, &p->sx, &p->zx);
+    OK(oct_graph_add_input(g, in[0]));
+    OK(oct_value_const(g, "w", OCT_S8, 2, dims, p->w, &in[1]));
+    in[1]->quant = quant(g, p->per_channel ? p->n : 1, p->transposed ? 0 : 1, p->sw, p->zw);
+    OK(oct_value_const(g, "b", OCT_F32, 1, &n, p->b, &in[2]));
+    OK(oct_value_add(g, "y", "y", &y));
+    y->dtype = p->float_y ? OCT_F32 : OCT_S8;
+    y->shape = in[0]->shape;
+    y->shape.dim[y->shape.rank - 1] = p->n;
+    if (!p->float_y)
+        y->quant = quant(g, 1, 0, &p->sy, &p->zy);
+    OK(oct_node_add(g, NULL, p->gemm ? OCT_OP_GEMM : OCT_OP_MATMUL, "node", p->bias ? 3 : 2, in, 1, &y, &node));
+    OK(oct_graph_add_output(g, y));
+    if (p->gemm) {
+        OK(oct_node_set_int(g, node, "transB", p->transposed));
+        OK(oct_node_set_float(g, node, "alpha", p->alpha));
+        OK(oct_node_set_float(g, node, "beta", p->beta));
+    }
+    node->int8 = true;
+    return g;
+}
+
+static void compare_product(const product *p, const oct_tensor *y, uint64_t round)
+{
+    for (int i = 0; i < p->m; i++)
+        for (int j = 0; j < p->n; j++) {
+            const float sw = p->sw[j] * p->alpha;
+            int32_t grid = 0;
+            int64_t acc = 0;
+            for (int k = 0; k < p->k; k++)
+                acc += (int64_t)(p->x[i * p->k + k] - p->zx) * (int8_t)p->w[p->transposed ? j * p->k + k : k * p->n + j];
+            if (p->bias)
+                assert_true(oct_quantize_bias(p->b[j] * p->beta, p->sx, sw, &grid));
+            const float v = (float)(int32_t)(acc + grid) * (float)((double)p->sx * (double)sw / (p->float_y ? 1 : (double)p->sy));
+            const float e = p->float_y ? v : (float)clamp_code(v, p->zy, OCT_S8, false, 0, 0, p->sy);
+            const float got = p->float_y ? ((float *)y->data)[i * p->n + j] : (float)((int8_t *)y->data)[i * p->n + j];
+            if (got != e)
+                fail_msg("round %llu: element (%d, %d) is %g, the formula says %g", (unsigned long long)round, i, j, (double)got, (double)e);
+        }
+}
+
+static void int8_product__random_sizes__formula_byte_for_byte(void **state)
+{
+    (void)state;
+    for (uint64_t round = 0; round < ROUNDS; round++) {
+        oct_rng r = {seed * 3 + round, 0};
+        product p;
+        draw_product(&r, &p);
+        for (int isa = OCT_ISA_PORTABLE; isa <= (int)oct_cpu_detect(); isa++) {
+            oct_graph *g = product_graph(&p);
+            oct_plan *plan;
+            oct_context *c;
+            oct_tensor x = {.data = p.x, .dtype = OCT_U8, .rank = g->inputs[0]->shape.rank}, y;
+            memcpy(x.dims, g->inputs[0]->shape.dim, sizeof x.dims);
+            OK(oct_build_lower(g, (oct_isa)isa, &plan));
+            OK(oct_context_create(plan, 2, &c));
+            OK(oct_context_set_input(c, "x", &x));
+            OK(oct_context_run(c));
+            OK(oct_context_get_output(c, "y", &y));
+            compare_product(&p, &y, round);
+            oct_context_destroy(c);
+            oct_plan_destroy(plan);
+            oct_graph_destroy(g);
+        }
+        free(p.sw);
+        free(p.zw);
+        free(p.b);
+        free(p.x);
+        free(p.w);
+    }
+}
+
+/* Sums that could leave s32 make the layer float, with the reason. */
+static void int8_product__too_deep_for_32_bits__float_with_reason(void **state)
+{
+    (void)state;
+    product p = {.gemm = true, .m = 1, .k = 70000, .n = 1, .alpha = 1, .beta = 1, .sx = 0.01f, .sy = 0.1f, .float_y = true, .sw = &(float){0.001f}, .zw = &(int32_t){0},
+                 .x = malloc(70000), .w = malloc(70000), .b = &(float){0}};
+    memset(p.x, 255, 70000);
+    memset(p.w, 127, 70000);
+    oct_graph *g = product_graph(&p);
+    oct_plan *plan;
+    int floats = 0;
+    OK(oct_build_lower(g, OCT_ISA_PORTABLE, &plan));
+    for (int i = 0; i < plan->step_count; i++)
+        if (plan->steps[i].precision == OCT_PREC_FLOAT) {
+            floats++;
+            assert_string_equal(oct_plan_string(plan, plan->steps[i].reason), "a sum could leave 32 bits");
+        }
+    assert_int_equal(floats, 1);
+    oct_plan_destroy(plan);
+    oct_graph_destroy(g);
+    free(p.x);
+    free(p.w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(int8_convolution__random_layers__formula_byte_for_byte),
+        cmocka_unit_test(int8_product__random_sizes__formula_byte_for_byte),
+        cmocka_unit_test(int8_product__too_deep_for_32_bits__float_with_reason),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
