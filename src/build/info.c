@@ -139,8 +139,8 @@ static const char *obstacle(const oct_node *n)
     case OCT_OP_MAX_POOL:
     case OCT_OP_AVERAGE_POOL:
     case OCT_OP_GLOBAL_AVERAGE_POOL:
-    case OCT_OP_GLOBAL_MAX_POOL:
-    case OCT_OP_RESIZE: return "";
+    case OCT_OP_GLOBAL_MAX_POOL: return "";
+    case OCT_OP_RESIZE: return strcmp(oct_node_string(n, "mode", "nearest"), "nearest") == 0 ? "" : "interpolation runs in float";
     case OCT_OP_PAD: return pads_with_a_value(n) ? "only padding with zero has an integer form" : "";
     default: return oct_op_get(n->op)->flags & OCT_OPF_U ? "" : "the operator has no integer form";
     }
