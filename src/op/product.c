@@ -214,7 +214,8 @@ static bool fill_scales(const oct_lower *l, const oct_product *pr, codes *k, con
 {
     const int32_t zx = pr->qx.zero, reach = zx > 255 - zx ? zx : 255 - zx;
     const double sy = output_scale(l, pr);
-    k->float_bias = false;
+    /* A float result takes the bias as it is: nothing forces it onto the grid of the sums. */
+    k->float_bias = pr->float_y && pr->bias;
     for (int32_t c = 0; c < pr->p.oc; c++) {
         int64_t sum, magnitude;
         sum_weights(pr, c, &sum, &magnitude);

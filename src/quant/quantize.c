@@ -130,12 +130,31 @@ static oct_status channel_bias(oct_graph *g, const oct_node *n, int64_t channels
     return OCT_OK;
 }
 
+/* The Add of a constant row behind a MatMul, which the engine takes for its bias; *input is the constant's place. NULL = none. */
+static oct_node *bias_sum(const oct_node *n, int *input)
+{
+    oct_node *add = oct_value_only_user(n->outputs[0]);
+    const int64_t columns = n->inputs[1]->shape.dim[1];
+    int64_t count;
+    if (!add || add->op != OCT_OP_ADD)
+        return NULL;
+    *input = add->inputs[0] == n->outputs[0] ? 1 : 0;
+    const oct_value *b = add->inputs[*input];
+    bool row = b->data && b->dtype == OCT_F32 && b->shape.rank >= 1 && b->shape.dim[b->shape.rank - 1] == columns &&
+               oct_shape_count(&b->shape, &count) == OCT_OK && count == columns;
+    return row ? add : NULL;
+}
+
 /* Bias values on the grid that the engine rounds them to (DESIGN 3.5): still float in the file, but another runtime that computes the Q/DQ
  * form in float then adds the very numbers that the engine adds. Costs nothing: the engine would round them anyway. */
 static oct_status put_bias_on_grid(job *j, oct_node *n, float input_scale, const float *scale, int64_t scales)
 {
     oct_graph *g = j->g;
-    oct_value *b = oct_node_in(n, 2), *out;
+    oct_node *at = n;
+    int input = 2;
+    if (n->op == OCT_OP_MATMUL)
+        at = bias_sum(n, &input);
+    oct_value *b = at ? oct_node_in(at, input) : NULL, *out;
     const float alpha = n->op == OCT_OP_GEMM ? oct_node_float(n, "alpha", 1) : 1, beta = n->op == OCT_OP_GEMM ? oct_node_float(n, "beta", 1) : 1;
     int64_t count;
     float *rounded;
@@ -151,7 +170,7 @@ static oct_status put_bias_on_grid(job *j, oct_node *n, float input_scale, const
         rounded[i] = oct_quantize_bias(v * beta, input_scale, step, &q) ? (float)((double)q * input_scale * step / beta) : v;
     }
     OCT_TRY(oct_value_const(g, b->name, OCT_F32, b->shape.rank, b->shape.dim, rounded, &out));
-    return oct_node_set_input(g, n, 2, out);
+    return oct_node_set_input(g, at, input, out);
 }
 
 /* w -> s8 codes, scale(s) -> DequantizeLinear -> the node. */

@@ -184,7 +184,7 @@ static float expected(const layer *k, int n, int o, int oy, int ox, int64_t at)
     int32_t grid = 0;
     const bool fits = oct_quantize_bias(k->bias[o], k->sx, weight_scale(k, o), &grid);
     int64_t acc = sum_at(k, n, o, oy, ox);
-    float v = fits && !k->huge_bias ? (float)(int32_t)(acc + grid) * m : (float)(int32_t)acc * m + fbias;
+    float v = fits && !k->huge_bias && !k->float_y ? (float)(int32_t)(acc + grid) * m : (float)(int32_t)acc * m + fbias;
     if (k->float_y)
         return k->clamp ? fminf(fmaxf(v, k->lo), k->hi) : v;
     if (!k->residual)
@@ -389,8 +389,9 @@ static void compare_product(const product *p, const oct_tensor *y, uint64_t roun
                 acc += (int64_t)(p->x[i * p->k + k] - p->zx) * (int8_t)p->w[p->transposed ? j * p->k + k : k * p->n + j];
             if (p->bias)
                 assert_true(oct_quantize_bias(p->b[j] * p->beta, p->sx, sw, &grid));
-            const float v = (float)(int32_t)(acc + grid) * (float)((double)p->sx * (double)sw / (p->float_y ? 1 : (double)p->sy));
-            const float e = p->float_y ? v : (float)clamp_code(v, p->zy, OCT_S8, false, 0, 0, p->sy);
+            const float v = (float)(int32_t)(acc + grid) * (float)((double)p->sx * (double)sw / (double)p->sy);
+            const float raw = (float)(int32_t)acc * (float)((double)p->sx * (double)sw) + (p->bias ? p->b[j] * p->beta : 0);
+            const float e = p->float_y ? raw : (float)clamp_code(v, p->zy, OCT_S8, false, 0, 0, p->sy);
             const float got = p->float_y ? ((float *)y->data)[i * p->n + j] : (float)((int8_t *)y->data)[i * p->n + j];
             if (got != e)
                 fail_msg("round %llu: element (%d, %d) is %g, the formula says %g", (unsigned long long)round, i, j, (double)got, (double)e);
