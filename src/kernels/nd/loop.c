@@ -142,31 +142,66 @@ void oct_nd_loop_init_transposing(oct_nd_loop *l, const oct_nd_operand *out, con
     cut(l, grain, 64);
 }
 
+/* Where a unit stands: tile column and row, the indices of the dims before them, and each operand's offset for those. */
+typedef struct position {
+    int64_t col, row, index[OCT_MAX_RANK + 2], offset[OCT_ND_OPERANDS];
+} position;
+
+static void position_at(const oct_nd_loop *l, int64_t tile, int64_t col_tiles, int64_t row_tiles, position *p)
+{
+    memset(p, 0, sizeof *p);
+    p->col = tile % col_tiles;
+    p->row = tile / col_tiles % row_tiles;
+    int64_t outer = tile / col_tiles / row_tiles;
+    for (int32_t d = l->rank - 3; d >= 0; d--) {
+        p->index[d] = outer % l->dims[d];
+        outer /= l->dims[d];
+        for (int32_t o = 0; o < l->operands; o++)
+            p->offset[o] += p->index[d] * l->step[o][d];
+    }
+}
+
+/* Counts on like an odometer: a division for every tile would cost more than small tiles do. */
+static void position_next(const oct_nd_loop *l, int64_t col_tiles, int64_t row_tiles, position *p)
+{
+    if (++p->col < col_tiles)
+        return;
+    p->col = 0;
+    if (++p->row < row_tiles)
+        return;
+    p->row = 0;
+    for (int32_t d = l->rank - 3; d >= 0; d--) {
+        for (int32_t o = 0; o < l->operands; o++)
+            p->offset[o] += l->step[o][d];
+        if (++p->index[d] < l->dims[d])
+            return;
+        for (int32_t o = 0; o < l->operands; o++)
+            p->offset[o] -= l->dims[d] * l->step[o][d];
+        p->index[d] = 0;
+    }
+}
+
 void oct_nd_loop_unit(const oct_nd_loop *l, int64_t unit, oct_nd_tile_fn *fn, void *arg)
 {
     const int32_t last = l->rank - 1;
     const int64_t rows = l->dims[last - 1], cols = l->dims[last];
     const int64_t col_tiles = div_up(cols, l->tile_cols), row_tiles = div_up(rows, l->tile_rows);
+    const int64_t first = unit * l->tiles_per_unit, end = min64(l->tiles, first + l->tiles_per_unit);
+    position p;
     oct_nd_tile t;
     for (int32_t o = 0; o < l->operands; o++) {
         t.row_step[o] = l->step[o][last - 1];
         t.col_step[o] = l->step[o][last];
     }
-    const int64_t end = min64(l->tiles, (unit + 1) * l->tiles_per_unit);
-    for (int64_t i = unit * l->tiles_per_unit; i < end; i++) {
-        const int64_t c = i % col_tiles * l->tile_cols, rest = i / col_tiles, r = rest % row_tiles * l->tile_rows;
-        int64_t outer = rest / row_tiles;
+    position_at(l, first, col_tiles, row_tiles, &p);
+    for (int64_t i = first; i < end; i++) {
+        const int64_t r = p.row * l->tile_rows, c = p.col * l->tile_cols;
         t.rows = min64(l->tile_rows, rows - r);
         t.cols = min64(l->tile_cols, cols - c);
         for (int32_t o = 0; o < l->operands; o++)
-            t.data[o] = l->data[o] + r * t.row_step[o] + c * t.col_step[o];
-        for (int32_t d = last - 2; d >= 0; d--) {
-            const int64_t at = outer % l->dims[d];
-            outer /= l->dims[d];
-            for (int32_t o = 0; o < l->operands; o++)
-                t.data[o] += at * l->step[o][d];
-        }
+            t.data[o] = l->data[o] + p.offset[o] + r * t.row_step[o] + c * t.col_step[o];
         fn(arg, &t);
+        position_next(l, col_tiles, row_tiles, &p);
     }
 }
 
