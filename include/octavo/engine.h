@@ -51,11 +51,12 @@ OCT_API OCT_MUST_USE oct_status oct_context_set_input(oct_context *context, cons
 OCT_API OCT_MUST_USE oct_status oct_context_run(oct_context *context);
 /* Borrow an output; valid until the next run or destroy. */
 OCT_API OCT_MUST_USE oct_status oct_context_get_output(const oct_context *context, const char *name, oct_tensor *out);
-/* Copy a tapped tensor as dense float32 in the source model's order into data (count elements). */
+/* Copy a tapped tensor, or an output, as dense float32 in the source model's order into data (count elements); codes with a
+ * scale are dequantized. Threads may call it at once between runs. */
 OCT_API OCT_MUST_USE oct_status oct_context_get_tap(const oct_context *context, const char *name, float *data, int64_t count);
 /* NaN that were quantized (to the zero point, DESIGN 3.1) in all runs of this context. */
 OCT_API int64_t oct_context_nan_count(const oct_context *context);
-/* Shape of a tap, as oct_port. */
+/* Shape of a tap or output, as oct_port. */
 OCT_API OCT_MUST_USE oct_status oct_plan_get_tap(const oct_plan *plan, const char *name, oct_port *out);
 
 /* Per-step profile. enable before runs; seconds is the sum over runs since then, one figure a step. */

@@ -32,19 +32,23 @@ oct_status oct_plan_get_output(const oct_plan *plan, int index, oct_port *out)
     return OCT_OK;
 }
 
+static const oct_plan_port *find_port(const oct_plan *p, const oct_plan_port *ports, int32_t count, const char *name)
+{
+    for (int32_t i = 0; i < count; i++)
+        if (strcmp(oct_plan_string(p, ports[i].name), name) == 0)
+            return &ports[i];
+    return NULL;
+}
+
 oct_status oct_plan_get_tap(const oct_plan *plan, const char *name, oct_port *out)
 {
-    for (int32_t i = 0; i < plan->tap_count; i++)
-        if (strcmp(oct_plan_string(plan, plan->taps[i].name), name) == 0) {
-            fill_port(plan, &plan->taps[i], out);
-            return OCT_OK;
-        }
-    for (int32_t i = 0; i < plan->output_count; i++) /* an output is kept anyway */
-        if (strcmp(oct_plan_string(plan, plan->outputs[i].name), name) == 0) {
-            fill_port(plan, &plan->outputs[i], out);
-            return OCT_OK;
-        }
-    return oct_fail_node(oct_fail(OCT_ERR_USAGE, "the plan keeps no tensor '%s'", name), name);
+    const oct_plan_port *port = find_port(plan, plan->taps, plan->tap_count, name);
+    if (!port)
+        port = find_port(plan, plan->outputs, plan->output_count, name);
+    if (!port)
+        return oct_fail_node(oct_fail(OCT_ERR_USAGE, "the plan keeps no tensor '%s'", name), name);
+    fill_port(plan, port, out);
+    return OCT_OK;
 }
 
 const char *oct_plan_get_metadata(const oct_plan *plan, const char *key)

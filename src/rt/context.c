@@ -239,41 +239,44 @@ int64_t oct_context_nan_count(const oct_context *c)
 }
 
 /* --- taps --- */
-/* n elements of a row of tensor t as real numbers. */
-static void tap_row(const oct_plan_tensor *t, const uint8_t *from, int64_t step, int64_t n, float *to)
+/* A tile of floats from the tensor's layout to the model's order. */
+static void tap_tile(void *arg, const oct_nd_tile *t)
 {
-    if (t->dtype == OCT_F32) {
-        for (int64_t i = 0; i < n; i++)
-            to[i] = *(const float *)(from + i * step);
-    } else if (t->dtype == OCT_U8 && t->scale > 0) {
-        for (int64_t i = 0; i < n; i++)
-            to[i] = oct_dequantize(from[i * step], t->scale, t->zero);
-    } else {
-        oct_nd_load_f32((oct_dtype)t->dtype, t->biased != 0, from, step, n, to);
+    const oct_nd_ops *ops = arg;
+    const int64_t f = sizeof(float);
+    if (t->col_step[0] == f && t->row_step[1] == f && t->col_step[1] != f && t->rows > 1) {
+        ops->transpose(sizeof(float), t->cols, t->rows, t->data[1], t->col_step[1], t->data[0], t->row_step[0]);
+        return;
     }
+    for (int64_t r = 0; r < t->rows; r++)
+        oct_nd_move_row(sizeof(float), t->data[1] + r * t->row_step[1], t->col_step[1], t->cols, t->data[0] + r * t->row_step[0], t->col_step[0]);
 }
 
-oct_status oct_context_get_tap(const oct_context *c, const char *name, float *data, int64_t count)
+static void tap_floats(const oct_context *c, const oct_plan_tensor *t, const void *from, float *to)
 {
-    const oct_plan *p = c->plan;
-    const oct_plan_port *port = find_port(p, p->taps, p->tap_count, name);
-    int64_t have, index[OCT_MAX_RANK] = {0};
-    if (!port) /* an output is kept anyway */
-        port = find_port(p, p->outputs, p->output_count, name);
-    if (!port)
-        return oct_fail_node(oct_fail(OCT_ERR_USAGE, "the plan keeps no tensor '%s'", name), name);
-    OCT_TRY(oct_size_count(port->dims, (int)port->rank, &have));
-    if (have != count)
-        return oct_fail_node(oct_fail(OCT_ERR_USAGE, "tensor '%s' has %lld elements, room is for %lld", name, (long long)have, (long long)count), name);
-    const oct_plan_tensor *t = &p->tensors[port->tensor];
-    const uint8_t *at = t->place == OCT_PLACE_INPUT ? (const uint8_t *)c->bound[t->port] + t->offset : memory_of(c, t);
+    int64_t strides[OCT_MAX_RANK], step = 1;
+    for (int i = t->rank; i-- > 0; step *= t->dims[i])
+        strides[i] = step;
+    const oct_nd_operand out = {to, t->rank, sizeof(float), t->dims, strides}, in = {(void *)(uintptr_t)from, t->rank, sizeof(float), t->dims, t->strides};
+    oct_nd_loop l;
+    oct_nd_loop_init_transposing(&l, &out, &in, OCT_ND_GRAIN);
+    for (int64_t unit = 0; unit < l.units; unit++)
+        oct_nd_loop_unit(&l, unit, tap_tile, (void *)(uintptr_t)oct_nd_ops_get((oct_isa)c->plan->header->isa));
+}
+
+/* Codes and integers, row by row of the last dim. */
+static void tap_numbers(const oct_plan_tensor *t, const uint8_t *at, float *to, int64_t count)
+{
     const int64_t size = (int64_t)oct_dtype_size((oct_dtype)t->dtype);
     const int inner = t->rank - 1;
     const int64_t n = inner >= 0 ? t->dims[inner] : 1, step = inner >= 0 ? t->strides[inner] * size : size;
-    if (t->place == OCT_PLACE_INPUT && !c->bound[t->port])
-        return oct_fail(OCT_ERR_USAGE, "tensor '%s' is an input that is not set", name);
-    for (int64_t done = 0; done < have; done += n) {
-        tap_row(t, at, step, n, data + done);
+    int64_t index[OCT_MAX_RANK] = {0};
+    for (int64_t done = 0; done < count; done += n) {
+        if (t->dtype == OCT_U8 && t->scale > 0)
+            for (int64_t i = 0; i < n; i++)
+                to[done + i] = oct_dequantize(at[i * step], t->scale, t->zero);
+        else
+            oct_nd_load_f32((oct_dtype)t->dtype, t->biased != 0, at, step, n, to + done);
         for (int k = inner; k-- > 0;) {
             at += t->strides[k] * size;
             if (++index[k] < t->dims[k])
@@ -282,6 +285,28 @@ oct_status oct_context_get_tap(const oct_context *c, const char *name, float *da
             index[k] = 0;
         }
     }
+}
+
+oct_status oct_context_get_tap(const oct_context *c, const char *name, float *data, int64_t count)
+{
+    const oct_plan *p = c->plan;
+    const oct_plan_port *port = find_port(p, p->taps, p->tap_count, name);
+    int64_t have;
+    if (!port)
+        port = find_port(p, p->outputs, p->output_count, name);
+    if (!port)
+        return oct_fail_node(oct_fail(OCT_ERR_USAGE, "the plan keeps no tensor '%s'", name), name);
+    OCT_TRY(oct_size_count(port->dims, (int)port->rank, &have));
+    if (have != count)
+        return oct_fail_node(oct_fail(OCT_ERR_USAGE, "tensor '%s' has %lld elements, room is for %lld", name, (long long)have, (long long)count), name);
+    const oct_plan_tensor *t = &p->tensors[port->tensor];
+    if (t->place == OCT_PLACE_INPUT && !c->bound[t->port])
+        return oct_fail_node(oct_fail(OCT_ERR_USAGE, "tensor '%s' is an input that is not set", name), name);
+    const uint8_t *from = t->place == OCT_PLACE_INPUT ? (const uint8_t *)c->bound[t->port] + t->offset : memory_of(c, t);
+    if (t->dtype == OCT_F32)
+        tap_floats(c, t, from, data);
+    else
+        tap_numbers(t, from, data, have);
     return OCT_OK;
 }
 
