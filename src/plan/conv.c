@@ -9,9 +9,12 @@ static int64_t unit_target(oct_step_kind kind, int64_t total)
     return oct_min64(oct_max64(total / 32, least), most);
 }
 
+/* Pieces of about `wanted`, all of nearly one size, and in fours where there are several: so many go evenly over 2 or 4 threads. */
 static int32_t even_step(int32_t count, int64_t wanted)
 {
     int64_t pieces = oct_div_up(count, oct_max64(wanted, 1));
+    if (pieces > 2)
+        pieces = oct_min64(oct_round_up(pieces, 4), count);
     return (int32_t)oct_div_up(count, oct_max64(pieces, 1));
 }
 
