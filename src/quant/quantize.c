@@ -173,44 +173,6 @@ static oct_status put_bias_on_grid(job *j, oct_node *n, float input_scale, const
     return oct_node_set_input(g, at, input, out);
 }
 
-/* The float bias of n, wherever it stands: input 2, or the sum behind a MatMul. NULL without one. */
-static oct_node *bias_of(oct_node *n, int *input)
-{
-    *input = 2;
-    if (n->op != OCT_OP_MATMUL)
-        return oct_node_in(n, 2) ? n : NULL;
-    oct_node *add = oct_value_only_user(n->outputs[0]);
-    if (!add || add->op != OCT_OP_ADD)
-        return NULL;
-    *input = add->inputs[0] == n->outputs[0] ? 1 : 0;
-    const oct_value *b = add->inputs[*input];
-    return b->data && b->dtype == OCT_F32 ? add : NULL;
-}
-
-/* The engine rounds a bias to the grid of the products, s_x * s_w (DESIGN 3.5). Writing it on that grid at once, still as float, makes every
- * other engine add the same number. A bias beyond 24 bits of that grid is left as it is: float cannot hold it more exactly. */
-static oct_status settle_bias(job *j, oct_node *n, float input_scale, int64_t scales, const float *scale)
-{
-    int input;
-    int64_t count;
-    oct_node *owner = bias_of(n, &input);
-    oct_value *b = owner ? owner->inputs[input] : NULL, *settled;
-    float *to;
-    if (!b || (n->op == OCT_OP_GEMM && (oct_node_float(n, "alpha", 1) != 1 || oct_node_float(n, "beta", 1) != 1)))
-        return OCT_OK;
-    OCT_TRY(oct_shape_count(&b->shape, &count));
-    if (count != scales && scales != 1)
-        return OCT_OK;
-    OCT_TRY(oct_arena_alloc(j->g->arena, (count + 1) * (int64_t)sizeof *to, (void **)&to));
-    for (int64_t i = 0; i < count; i++) {
-        float v = ((const float *)b->data)[i];
-        double step = (double)input_scale * (double)scale[scales == 1 ? 0 : i], k = rint((double)v / step);
-        to[i] = fabs(k) < 0x1p24 ? (float)(k * step) : v;
-    }
-    OCT_TRY(constant(j->g, b->name, "settled", OCT_F32, b->shape.rank, b->shape.dim, to, &settled));
-    return oct_node_set_input(j->g, owner, input, settled);
-}
-
 /* w -> s8 codes, scale(s) -> DequantizeLinear -> the node. */
 static oct_status quantize_weights(job *j, oct_node *n, float input_scale)
 {
@@ -238,7 +200,6 @@ static oct_status quantize_weights(job *j, oct_node *n, float input_scale)
     OCT_TRY(node_of(g, OCT_OP_DEQUANTIZE, w->name, "DequantizeLinear", in, real, &dq));
     if (!j->per_tensor)
         OCT_TRY(oct_node_set_int(g, dq, "axis", axis));
-    OCT_TRY(settle_bias(j, n, input_scale, scales, scale));
     return oct_node_set_input(g, n, 1, real);
 }
 
