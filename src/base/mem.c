@@ -102,7 +102,7 @@ void oct_arena_destroy(oct_arena *arena)
 
 static oct_status chunk_create(int64_t size, chunk **out)
 {
-    int64_t total;
+    int64_t total = 0;
     void *p = NULL;
     OCT_TRY(oct_size_add(size, CHUNK_HEADER, &total));
     OCT_TRY(oct_alloc(total, true, &p)); /* its slack is the slack of the last block */
@@ -177,7 +177,7 @@ oct_status oct_grow(void **array, int64_t *capacity, int64_t need, size_t elemen
 {
     if (need <= *capacity)
         return OCT_OK;
-    int64_t larger = oct_max64(oct_max64(need, *capacity + *capacity / 2), 8), bytes;
+    int64_t larger = oct_max64(oct_max64(need, *capacity + *capacity / 2), 8), bytes = 0;
     OCT_TRY(oct_size_mul(larger, (int64_t)element, &bytes));
     void *p = bytes <= MAX_BYTES ? realloc(*array, (size_t)bytes) : NULL;
     if (!p)

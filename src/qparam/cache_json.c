@@ -109,7 +109,7 @@ static oct_status get_integer(const cJSON *object, const char *key, double lo, d
 static oct_status read_entry(const cJSON *item, oct_ranges *r)
 {
     const char *name, *solver;
-    double min, max, scale, zero, digest, error = -1, huge = 3.4028234663852886e38;
+    double min = 0, max = 0, scale = 0, zero = 0, digest = 0, error = -1, huge = 3.4028234663852886e38;
     OCT_TRY(get_string(item, "name", &name));
     OCT_TRY(get_string(item, "solver", &solver));
     OCT_TRY(get_number(item, "min", -huge, huge, &min));
