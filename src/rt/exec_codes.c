@@ -39,8 +39,8 @@ typedef struct binary_job {
     oct_qbinary q, swapped; /* both operations commute in every rounding, so a may stand second */
 } binary_job;
 
-static void binary_chunks(const binary_job *job, const uint8_t *a, int64_t a_step, const uint8_t *b, int64_t b_step, uint8_t *y, int64_t y_step,
-                          int64_t n)
+static void binary_chunks(const binary_job *job, const uint8_t *a, int64_t a_step, const uint8_t *b, int64_t b_step, uint8_t *y,
+                          int64_t y_step, int64_t n)
 {
     uint8_t pa[OCT_ND_CHUNK], pb[OCT_ND_CHUNK];
     for (int64_t i = 0; i < n; i += OCT_ND_CHUNK) {

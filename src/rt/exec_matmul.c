@@ -1,5 +1,6 @@
-/* matmul of two f32 activations with broadcast batch dims and any strides; units are blocks of rows of one product.  Rank-1 operands
- * are matrices by the time they get here (the lowering adds the dim of 1). Constant matrices run as convolution steps instead. */
+/* matmul of two f32 activations with broadcast batch dims and any strides; units are blocks of rows of one product.  Rank-1
+ * operands are matrices by the time they get here (the lowering adds the dim of 1). Constant matrices run as convolution steps
+ * instead. */
 #include "rt/exec_loop.h"
 
 enum { BLOCK_ROWS = 96 };
@@ -43,9 +44,19 @@ void oct_exec_matmul(oct_exec *x)
     if (oct_view_count(y) == 0)
         return;
     matmul_job job = {.ops = oct_exec_ops(x),
-                      .g = {.m = y->dims[ry - 2], .n = y->dims[ry - 1], .k = a->dims[ra - 1], .a = a->data, .b = b->data, .c = y->data,
-                            .a_row = a->strides[ra - 2], .a_k = a->strides[ra - 1], .b_k = b->strides[rb - 2], .b_col = b->strides[rb - 1],
-                            .c_row = y->strides[ry - 2], .c_col = y->strides[ry - 1], .alpha = ((const oct_p_matmul *)x->params)->alpha}};
+                      .g = {.m = y->dims[ry - 2],
+                            .n = y->dims[ry - 1],
+                            .k = a->dims[ra - 1],
+                            .a = a->data,
+                            .b = b->data,
+                            .c = y->data,
+                            .a_row = a->strides[ra - 2],
+                            .a_k = a->strides[ra - 1],
+                            .b_k = b->strides[rb - 2],
+                            .b_col = b->strides[rb - 1],
+                            .c_row = y->strides[ry - 2],
+                            .c_col = y->strides[ry - 1],
+                            .alpha = ((const oct_p_matmul *)x->params)->alpha}};
     job.blocks = oct_div_up(job.g.m, BLOCK_ROWS);
     batch_seq(&job.batch[0], y, a);
     batch_seq(&job.batch[1], y, b);

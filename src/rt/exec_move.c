@@ -6,14 +6,15 @@
 void oct_exec_copy(oct_exec *x) { oct_exec_move(x, &x->out[0], &x->in[0]); }
 
 /* --- where ------------------------------------------------------------------------------------------------------------ */
-#define WHERE(T)                                                                                                                  \
-    for (int64_t r = 0; r < t->rows; r++) {                                                                                       \
-        char *y = t->data[0] + r * t->row_step[0];                                                                                \
-        const char *k = t->data[1] + r * t->row_step[1], *a = t->data[2] + r * t->row_step[2], *b = t->data[3] + r * t->row_step[3]; \
-        for (int64_t c = 0; c < t->cols; c++)                                                                                     \
-            *(T *)(y + c * t->col_step[0]) =                                                                                      \
-                *(const uint8_t *)(k + c * t->col_step[1]) ? *(const T *)(a + c * t->col_step[2]) : *(const T *)(b + c * t->col_step[3]); \
-    }                                                                                                                             \
+#define WHERE(T)                                                                                                                   \
+    for (int64_t r = 0; r < t->rows; r++) {                                                                                        \
+        char *y = t->data[0] + r * t->row_step[0];                                                                                 \
+        const char *k = t->data[1] + r * t->row_step[1], *a = t->data[2] + r * t->row_step[2],                                     \
+                   *b = t->data[3] + r * t->row_step[3];                                                                           \
+        for (int64_t c = 0; c < t->cols; c++)                                                                                      \
+            *(T *)(y + c * t->col_step[0]) = *(const uint8_t *)(k + c * t->col_step[1]) ? *(const T *)(a + c * t->col_step[2])     \
+                                                                                        : *(const T *)(b + c * t->col_step[3]);    \
+    }                                                                                                                              \
     break
 
 static void where_tile(void *arg, const oct_nd_tile *t)
@@ -108,9 +109,9 @@ typedef struct gather_job {
     const oct_view *data, *index, *out;
     int32_t axis;
     size_t size;
-    int64_t indices;      /* positions of the index tensor */
+    int64_t indices; /* positions of the index tensor */
     oct_nd_seq pre_data, pre_out, at_index, at_out;
-    oct_nd_loop block;    /* one block of the dims behind the axis; data pointers are set for each item */
+    oct_nd_loop block; /* one block of the dims behind the axis; data pointers are set for each item */
 } gather_job;
 
 /* Wraps negative indices; run-time data out of range is clamped, so that nothing outside is read. */
@@ -127,7 +128,8 @@ static void gather_tile(void *arg, const oct_nd_tile *t)
 {
     const size_t size = *(const size_t *)arg;
     for (int64_t r = 0; r < t->rows; r++)
-        oct_nd_move_row(size, t->data[1] + r * t->row_step[1], t->col_step[1], t->cols, t->data[0] + r * t->row_step[0], t->col_step[0]);
+        oct_nd_move_row(size, t->data[1] + r * t->row_step[1], t->col_step[1], t->cols, t->data[0] + r * t->row_step[0],
+                        t->col_step[0]);
 }
 
 /* Items: (position before the axis, index position). */

@@ -1,5 +1,6 @@
 /* softmax, log-softmax and layer normalisation in f32.  Sums run over the fixed tree of 16 lanes in logical order, so the bits do
- * not depend on layout, batch, threads or ISA level (DESIGN 3.7). Dense rows are one call; others go through chunks with the same steps. */
+ * not depend on layout, batch, threads or ISA level (DESIGN 3.7). Dense rows are one call; others go through chunks with the same
+ * steps. */
 #include "rt/exec_loop.h"
 
 #include <math.h>
@@ -69,7 +70,8 @@ static void softmax_rows(void *arg, int64_t first, int64_t last)
     const int64_t f = sizeof(float);
     if (job->x_step == f && job->y_step == f && !job->log && job->at_x.rank <= 1 && job->at_y.rank <= 1) {
         job->ops->softmax((const float *)(job->x + oct_nd_seq_at(&job->at_x, first)), job->at_x.rank ? job->at_x.step[0] / f : 0,
-                          (float *)(job->y + oct_nd_seq_at(&job->at_y, first)), job->at_y.rank ? job->at_y.step[0] / f : 0, last - first, job->n);
+                          (float *)(job->y + oct_nd_seq_at(&job->at_y, first)), job->at_y.rank ? job->at_y.step[0] / f : 0,
+                          last - first, job->n);
         return;
     }
     for (int64_t i = first; i < last; i++)
@@ -81,8 +83,13 @@ void oct_exec_softmax(oct_exec *x)
     const oct_p_softmax *p = x->params;
     const oct_view *in = &x->in[0], *out = &x->out[0];
     const int64_t f = sizeof(float);
-    softmax_job job = {.ops = oct_exec_ops(x), .log = p->log != 0, .n = in->dims[p->axis], .x_step = in->strides[p->axis] * f,
-                       .y_step = out->strides[p->axis] * f, .x = in->data, .y = out->data};
+    softmax_job job = {.ops = oct_exec_ops(x),
+                       .log = p->log != 0,
+                       .n = in->dims[p->axis],
+                       .x_step = in->strides[p->axis] * f,
+                       .y_step = out->strides[p->axis] * f,
+                       .x = in->data,
+                       .y = out->data};
     const uint32_t kept = ~(1u << p->axis);
     oct_nd_seq_init(&job.at_x, in->rank, in->dims, in->strides, sizeof(float), kept);
     oct_nd_seq_init(&job.at_y, out->rank, out->dims, out->strides, sizeof(float), kept);
@@ -95,9 +102,9 @@ typedef struct norm_job {
     float eps;
     const char *x, *scale, *bias;
     char *y;
-    oct_nd_seq at_x, at_y;                       /* rows */
+    oct_nd_seq at_x, at_y;                        /* rows */
     oct_nd_seq row_x, row_y, row_scale, row_bias; /* within a row */
-    bool dense;                                  /* all four of them */
+    bool dense;                                   /* all four of them */
 } norm_job;
 
 static const float *row_chunk(const oct_nd_seq *s, const char *base, int64_t first, int64_t n, float *buffer)
@@ -164,7 +171,11 @@ void oct_exec_layer_norm(oct_exec *x)
     const oct_p_layer_norm *p = x->params;
     const oct_view *in = &x->in[0], *out = &x->out[0];
     const bool has_bias = x->in_count > 2;
-    norm_job job = {.ops = oct_exec_ops(x), .eps = p->eps, .x = in->data, .scale = x->in[1].data, .bias = has_bias ? x->in[2].data : NULL,
+    norm_job job = {.ops = oct_exec_ops(x),
+                    .eps = p->eps,
+                    .x = in->data,
+                    .scale = x->in[1].data,
+                    .bias = has_bias ? x->in[2].data : NULL,
                     .y = out->data};
     const uint32_t rows = (1u << p->axis) - 1;
     oct_nd_seq_init(&job.at_x, in->rank, in->dims, in->strides, sizeof(float), rows);
@@ -177,7 +188,7 @@ void oct_exec_layer_norm(oct_exec *x)
     if (job.row_x.count == 0)
         return;
     const size_t size = sizeof(float);
-    job.dense = oct_nd_seq_dense(&job.row_x, size) && oct_nd_seq_dense(&job.row_y, size) && oct_nd_seq_dense(&job.row_scale, size) &&
-                (!has_bias || oct_nd_seq_dense(&job.row_bias, size));
+    job.dense = oct_nd_seq_dense(&job.row_x, size) && oct_nd_seq_dense(&job.row_y, size) &&
+                oct_nd_seq_dense(&job.row_scale, size) && (!has_bias || oct_nd_seq_dense(&job.row_bias, size));
     oct_exec_ranges(x, job.at_x.count, oct_exec_per_unit(3 * job.row_x.count), norm_rows, &job);
 }

@@ -1,5 +1,5 @@
-/* Elementwise float and integer steps: unary, binary, cast, range.  f32 runs in the span loops of kernels/nd; other types go through
- * 64-bit chunks. Views broadcast and may have any strides. */
+/* Elementwise float and integer steps: unary, binary, cast, range.  f32 runs in the span loops of kernels/nd; other types go
+ * through 64-bit chunks. Views broadcast and may have any strides. */
 #include "rt/exec_loop.h"
 
 typedef struct unary_job {
@@ -59,10 +59,12 @@ static void unary_wide(const unary_job *job, const oct_nd_tile *t)
     for (int64_t r = 0; r < t->rows; r++)
         for (int64_t c = 0; c < t->cols; c += OCT_ND_CHUNK) {
             const int64_t n = oct_min64(OCT_ND_CHUNK, t->cols - c);
-            oct_nd_load_s64(job->dtype, job->biased_in, t->data[1] + r * t->row_step[1] + c * t->col_step[1], t->col_step[1], n, wide);
+            oct_nd_load_s64(job->dtype, job->biased_in, t->data[1] + r * t->row_step[1] + c * t->col_step[1], t->col_step[1], n,
+                            wide);
             for (int64_t i = 0; i < n; i++)
                 wide[i] = unary_integer(job, wide[i], lo, hi);
-            oct_nd_store_s64(job->dtype, job->biased_out, wide, n, t->data[0] + r * t->row_step[0] + c * t->col_step[0], t->col_step[0]);
+            oct_nd_store_s64(job->dtype, job->biased_out, wide, n, t->data[0] + r * t->row_step[0] + c * t->col_step[0],
+                             t->col_step[0]);
         }
 }
 
@@ -79,18 +81,23 @@ static void unary_tile(void *arg, const oct_nd_tile *t)
 static int64_t unary_grain(oct_unary_fn fn)
 {
     switch (fn) {
-    case OCT_UNARY_RELU: case OCT_UNARY_LEAKY_RELU: case OCT_UNARY_CLIP: case OCT_UNARY_NEG: case OCT_UNARY_ABS: case OCT_UNARY_NOT:
-    case OCT_UNARY_HARD_SIGMOID: case OCT_UNARY_HARD_SWISH:
-        return OCT_ND_GRAIN;
-    default:
-        return OCT_ND_GRAIN / 4;
+    case OCT_UNARY_RELU:
+    case OCT_UNARY_LEAKY_RELU:
+    case OCT_UNARY_CLIP:
+    case OCT_UNARY_NEG:
+    case OCT_UNARY_ABS:
+    case OCT_UNARY_NOT:
+    case OCT_UNARY_HARD_SIGMOID:
+    case OCT_UNARY_HARD_SWISH: return OCT_ND_GRAIN;
+    default: return OCT_ND_GRAIN / 4;
     }
 }
 
 void oct_exec_unary(oct_exec *x)
 {
     const oct_p_unary *p = x->params;
-    unary_job job = {oct_exec_ops(x), (oct_unary_fn)p->fn, p->alpha, p->beta, x->in[0].dtype, oct_exec_in_biased(x, 0), oct_exec_out_biased(x, 0)};
+    unary_job job = {oct_exec_ops(x),          (oct_unary_fn)p->fn,      p->alpha, p->beta, x->in[0].dtype,
+                     oct_exec_in_biased(x, 0), oct_exec_out_biased(x, 0)};
     oct_exec_elementwise(x, 0, 1, unary_grain(job.fn), unary_tile, &job);
 }
 
@@ -165,7 +172,12 @@ static void binary_tile(void *arg, const oct_nd_tile *t)
 void oct_exec_binary(oct_exec *x)
 {
     const oct_p_binary *p = x->params;
-    binary_job job = {oct_exec_ops(x), (oct_binary_fn)p->fn, p->lo, p->hi, x->in[0].dtype, x->out[0].dtype,
+    binary_job job = {oct_exec_ops(x),
+                      (oct_binary_fn)p->fn,
+                      p->lo,
+                      p->hi,
+                      x->in[0].dtype,
+                      x->out[0].dtype,
                       {oct_exec_out_biased(x, 0), oct_exec_in_biased(x, 0), oct_exec_in_biased(x, 1)}};
     oct_exec_elementwise(x, 0, 2, OCT_ND_GRAIN, binary_tile, &job);
 }
@@ -181,8 +193,9 @@ static void cast_tile(void *arg, const oct_nd_tile *t)
     const cast_job *job = arg;
     for (int64_t r = 0; r < t->rows; r++)
         for (int64_t c = 0; c < t->cols; c += OCT_ND_CHUNK)
-            oct_nd_cast(job->from, job->biased_in, t->data[1] + r * t->row_step[1] + c * t->col_step[1], t->col_step[1], job->to, job->biased_out,
-                        t->data[0] + r * t->row_step[0] + c * t->col_step[0], t->col_step[0], oct_min64(OCT_ND_CHUNK, t->cols - c));
+            oct_nd_cast(job->from, job->biased_in, t->data[1] + r * t->row_step[1] + c * t->col_step[1], t->col_step[1], job->to,
+                        job->biased_out, t->data[0] + r * t->row_step[0] + c * t->col_step[0], t->col_step[0],
+                        oct_min64(OCT_ND_CHUNK, t->cols - c));
 }
 
 void oct_exec_cast(oct_exec *x)

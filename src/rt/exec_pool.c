@@ -17,7 +17,7 @@ typedef struct pool_job {
     const char *x;
     char *y;
     int64_t xn, xc, xh, xw, yn, yc, yh, yw; /* bytes */
-    int64_t span, spans; /* columns of a piece of a row, pieces of a row */
+    int64_t span, spans;                    /* columns of a piece of a row, pieces of a row */
 } pool_job;
 
 /* Taps of one output pixel that lie inside the image: ky in [y0, y1), kx in [x0, x1). */
@@ -53,7 +53,8 @@ static void window_column(const pool_job *job, int64_t ox, window *v)
     v->count = v->taps > 0 ? v->taps : 1;
     if (p->include_pad) { /* ONNX counts the padding, but not what ceil_mode adds beyond it */
         const int64_t bottom = job->h + p->pb, right = job->w + p->pr;
-        const int64_t rows = oct_min64(p->kh, oct_div_up(bottom - v->top, p->dh)), cols = oct_min64(p->kw, oct_div_up(right - v->left, p->dw));
+        const int64_t rows = oct_min64(p->kh, oct_div_up(bottom - v->top, p->dh)),
+                      cols = oct_min64(p->kw, oct_div_up(right - v->left, p->dw));
         v->count = (int32_t)(rows * cols);
     }
 }
@@ -82,7 +83,8 @@ static void pixel_kernel(const pool_job *job, const window *v, const char *image
     else if (p->is_max)
         ((const oct_maxpool_f32_kernel *)job->kernel)->fn((const float *const *)taps, n, job->c, (float *)y);
     else if (job->is_u8)
-        ((const oct_avgpool_u8_kernel *)job->kernel)->fn((const uint8_t *const *)taps, n, job->c, p->zx, factor_u8(job, v), p->z, p->lo, p->hi, (uint8_t *)y);
+        ((const oct_avgpool_u8_kernel *)job->kernel)
+            ->fn((const uint8_t *const *)taps, n, job->c, p->zx, factor_u8(job, v), p->z, p->lo, p->hi, (uint8_t *)y);
     else
         ((const oct_avgpool_f32_kernel *)job->kernel)->fn((const float *const *)taps, n, job->c, factor_f32(v), (float *)y);
 }
@@ -203,11 +205,21 @@ void oct_exec_pool(oct_exec *x)
     pool_job job = {
         .p = p,
         .is_u8 = in->dtype == OCT_U8,
-        .n = in->dims[0], .c = in->dims[1], .h = two ? in->dims[last - 1] : 1, .w = in->dims[last],
-        .oh = two ? out->dims[last - 1] : 1, .ow = out->dims[last],
-        .x = in->data, .y = out->data,
-        .xn = in->strides[0] * size, .xc = in->strides[1] * size, .xh = two ? in->strides[last - 1] * size : 0, .xw = in->strides[last] * size,
-        .yn = out->strides[0] * size, .yc = out->strides[1] * size, .yh = two ? out->strides[last - 1] * size : 0,
+        .n = in->dims[0],
+        .c = in->dims[1],
+        .h = two ? in->dims[last - 1] : 1,
+        .w = in->dims[last],
+        .oh = two ? out->dims[last - 1] : 1,
+        .ow = out->dims[last],
+        .x = in->data,
+        .y = out->data,
+        .xn = in->strides[0] * size,
+        .xc = in->strides[1] * size,
+        .xh = two ? in->strides[last - 1] * size : 0,
+        .xw = in->strides[last] * size,
+        .yn = out->strides[0] * size,
+        .yc = out->strides[1] * size,
+        .yh = two ? out->strides[last - 1] * size : 0,
         .yw = out->strides[last] * size,
     };
     job.kernel = x->kernel ? x->kernel : default_kernel(x, p->is_max != 0, job.is_u8);

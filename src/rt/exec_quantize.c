@@ -12,7 +12,7 @@ typedef struct quantize_job {
     oct_quantize_span_fn *quantize;
     oct_dequantize_span_fn *dequantize;
     const oct_nd_ops *ops;
-    oct_dtype code;          /* stored type of the codes */
+    oct_dtype code; /* stored type of the codes */
     float scale;
     int32_t zero, lo, hi;
     int64_t *nan_count;
@@ -128,7 +128,8 @@ static void dequantize_transposed(const quantize_job *job, const oct_nd_tile *t)
             const int64_t rows = oct_min64(BLOCK_COLS, t->rows - r);
             job->ops->transpose(1, cols, rows, t->data[1] + r + c * t->col_step[1], t->col_step[1], block, BLOCK_ROWS);
             for (int64_t k = 0; k < rows; k++)
-                job->dequantize(block + k * BLOCK_ROWS, (float *)(t->data[0] + (r + k) * t->row_step[0]) + c, cols, job->scale, job->zero);
+                job->dequantize(block + k * BLOCK_ROWS, (float *)(t->data[0] + (r + k) * t->row_step[0]) + c, cols, job->scale,
+                                job->zero);
         }
     }
 }
@@ -178,7 +179,12 @@ void oct_exec_quantize(oct_exec *x)
 {
     const oct_p_quantize *p = x->params;
     const oct_quantize_kernel *kernel = x->kernel ? x->kernel : oct_quantize_best(oct_exec_isa(x));
-    quantize_job job = {.quantize = kernel->fn, .ops = oct_exec_ops(x), .code = x->out[0].dtype, .lo = p->lo, .hi = p->hi, .nan_count = &x->nan_count};
+    quantize_job job = {.quantize = kernel->fn,
+                        .ops = oct_exec_ops(x),
+                        .code = x->out[0].dtype,
+                        .lo = p->lo,
+                        .hi = p->hi,
+                        .nan_count = &x->nan_count};
     run(x, &job, quantize_tile);
 }
 

@@ -97,7 +97,8 @@ static void reduce_columns(void *arg, int64_t first, int64_t last)
     const float start = oct_nd_reduce_start(job->fn);
     const int64_t run = r->rank > 0 ? r->dims[r->rank - 1] : 1, step = r->rank > 0 ? r->step[r->rank - 1] : 0;
     for (int64_t item = first; item < last; item++) {
-        const int64_t from = item % blocks * OCT_ND_COLUMNS, n = oct_min64(OCT_ND_COLUMNS, inner - from), at = item / blocks * inner + from;
+        const int64_t from = item % blocks * OCT_ND_COLUMNS, n = oct_min64(OCT_ND_COLUMNS, inner - from),
+                      at = item / blocks * inner + from;
         const char *x = job->x + oct_nd_seq_at(&job->kept_in, at);
         float lanes[OCT_ND_LANES][OCT_ND_COLUMNS];
         for (int lane = 0; lane < OCT_ND_LANES; lane++)
@@ -114,7 +115,8 @@ static void reduce_columns(void *arg, int64_t first, int64_t last)
 }
 
 /* The order in which outputs are visited: the input's dense dim last, so that columns lie side by side. */
-static int32_t kept_order(const oct_view *in, const oct_view *out, uint32_t axes, int64_t *dims, int64_t *in_strides, int64_t *out_strides)
+static int32_t kept_order(const oct_view *in, const oct_view *out, uint32_t axes, int64_t *dims, int64_t *in_strides,
+                          int64_t *out_strides)
 {
     int32_t n = 0, dense = -1;
     for (int32_t d = 0; d < in->rank; d++)
@@ -139,8 +141,14 @@ void oct_exec_reduce(oct_exec *x)
     const oct_p_reduce *p = x->params;
     const oct_view *in = &x->in[0], *out = &x->out[0];
     const size_t size = oct_dtype_size(in->dtype);
-    reduce_job job = {.ops = oct_exec_ops(x), .fn = (oct_reduce_fn)p->fn, .dtype = in->dtype, .biased_in = oct_exec_in_biased(x, 0),
-                      .biased_out = oct_exec_out_biased(x, 0), .size = size, .x = in->data, .y = out->data};
+    reduce_job job = {.ops = oct_exec_ops(x),
+                      .fn = (oct_reduce_fn)p->fn,
+                      .dtype = in->dtype,
+                      .biased_in = oct_exec_in_biased(x, 0),
+                      .biased_out = oct_exec_out_biased(x, 0),
+                      .size = size,
+                      .x = in->data,
+                      .y = out->data};
     int64_t dims[OCT_MAX_RANK], in_strides[OCT_MAX_RANK], out_strides[OCT_MAX_RANK];
     const int32_t kept = kept_order(in, out, p->axes, dims, in_strides, out_strides);
     oct_nd_seq_init(&job.kept_in, kept, dims, in_strides, size, ~0u);
@@ -153,8 +161,8 @@ void oct_exec_reduce(oct_exec *x)
                          !oct_nd_seq_dense(&job.reduced, size);
     if (columns) {
         job.column_step = dims[kept - 1];
-        oct_exec_ranges(x, outputs / job.column_step * oct_div_up(job.column_step, OCT_ND_COLUMNS), oct_exec_per_unit(job.reduced.count * OCT_ND_COLUMNS),
-                        reduce_columns, &job);
+        oct_exec_ranges(x, outputs / job.column_step * oct_div_up(job.column_step, OCT_ND_COLUMNS),
+                        oct_exec_per_unit(job.reduced.count * OCT_ND_COLUMNS), reduce_columns, &job);
     } else {
         oct_exec_ranges(x, outputs, oct_exec_per_unit(job.reduced.count), reduce_rows, &job);
     }
@@ -164,7 +172,7 @@ void oct_exec_reduce(oct_exec *x)
 typedef struct arg_max_job {
     const oct_view *in, *out;
     int32_t axis;
-    bool last;            /* of equal values the last one */
+    bool last; /* of equal values the last one */
     oct_nd_seq kept_in, kept_out;
 } arg_max_job;
 
@@ -215,6 +223,7 @@ void oct_exec_arg_max(oct_exec *x)
     arg_max_job job = {.in = in, .out = out, .axis = p->axis, .last = p->flag != 0};
     const uint32_t kept = ~(1u << p->axis);
     oct_nd_seq_init(&job.kept_in, in->rank, in->dims, in->strides, oct_dtype_size(in->dtype), kept);
-    oct_nd_seq_init(&job.kept_out, out->rank, out->dims, out->strides, oct_dtype_size(out->dtype), out->rank == in->rank ? kept : ~0u);
+    oct_nd_seq_init(&job.kept_out, out->rank, out->dims, out->strides, oct_dtype_size(out->dtype),
+                    out->rank == in->rank ? kept : ~0u);
     oct_exec_ranges(x, job.kept_in.count, oct_exec_per_unit(in->dims[p->axis]), arg_max_rows, &job);
 }

@@ -1,7 +1,7 @@
 /* resize: nearest for any element size, linear (over up to three axes) for f32.  Coordinates as ONNX (kernels/nd/index.c).
  *
- * A row of output runs along the dim with the smallest output stride. When that dim is not resized (channels of NHWC) a pixel is one
- * move or one blend of dense spans; otherwise the index map of the row is made once for many rows. */
+ * A row of output runs along the dim with the smallest output stride. When that dim is not resized (channels of NHWC) a pixel is
+ * one move or one blend of dense spans; otherwise the index map of the row is made once for many rows. */
 #include "rt/exec_loop.h"
 
 #include <string.h>
@@ -13,7 +13,7 @@ typedef struct resize_job {
     const oct_nd_ops *ops;
     const oct_view *in, *out;
     int64_t size;
-    int32_t rank, axis[OCT_MAX_RANK];  /* output dims in falling order of stride, dims of 1 in both left out; the last is the row */
+    int32_t rank, axis[OCT_MAX_RANK]; /* output dims in falling order of stride, dims of 1 in both left out; the last is the row */
     int64_t rows_count;
 } resize_job;
 
@@ -29,14 +29,16 @@ static float position(const resize_job *job, int32_t d, int64_t i)
 
 static int64_t nearest(const resize_job *job, int32_t d, int64_t i)
 {
-    return is_identity(job, d) ? i : oct_nd_resize_nearest((oct_resize_nearest)job->p->nearest, position(job, d, i), job->in->dims[d]);
+    return is_identity(job, d) ? i
+                               : oct_nd_resize_nearest((oct_resize_nearest)job->p->nearest, position(job, d, i), job->in->dims[d]);
 }
 
 static void nearest_rows(void *arg, int64_t first, int64_t last)
 {
     const resize_job *job = arg;
     const int32_t row_axis = job->axis[job->rank - 1];
-    const int64_t n = job->out->dims[row_axis], y_step = job->out->strides[row_axis] * job->size, x_step = job->in->strides[row_axis] * job->size;
+    const int64_t n = job->out->dims[row_axis], y_step = job->out->strides[row_axis] * job->size,
+                  x_step = job->in->strides[row_axis] * job->size;
     const bool same = is_identity(job, row_axis);
     int64_t map[OCT_ND_CHUNK];
     for (int64_t c = 0; c < n; c += OCT_ND_CHUNK) {
@@ -173,7 +175,8 @@ static int64_t magnitude(int64_t v) { return v < 0 ? -v : v; }
 void oct_exec_resize(oct_exec *x)
 {
     const oct_view *in = &x->in[0], *out = &x->out[0];
-    resize_job job = {.p = x->params, .ops = oct_exec_ops(x), .in = in, .out = out, .size = (int64_t)oct_dtype_size(in->dtype), .rows_count = 1};
+    resize_job job = {
+        .p = x->params, .ops = oct_exec_ops(x), .in = in, .out = out, .size = (int64_t)oct_dtype_size(in->dtype), .rows_count = 1};
     if (oct_view_count(out) == 0 || oct_view_count(in) == 0)
         return;
     for (int32_t d = 0; d < out->rank; d++) {
@@ -191,6 +194,8 @@ void oct_exec_resize(oct_exec *x)
     for (int32_t k = 0; k + 1 < job.rank; k++)
         job.rows_count *= out->dims[job.axis[k]];
     const int32_t row_axis = job.axis[job.rank - 1];
-    oct_exec_range_fn *fn = job.p->mode == OCT_RESIZE_NEAREST ? nearest_rows : is_identity(&job, row_axis) ? linear_spans : linear_rows;
+    oct_exec_range_fn *fn = job.p->mode == OCT_RESIZE_NEAREST ? nearest_rows
+                            : is_identity(&job, row_axis)     ? linear_spans
+                                                              : linear_rows;
     oct_exec_ranges(x, job.rows_count, oct_exec_per_unit(4 * out->dims[row_axis]), fn, &job);
 }

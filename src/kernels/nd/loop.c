@@ -236,9 +236,9 @@ int64_t oct_nd_seq_at(const oct_nd_seq *s, int64_t i)
     return s->rank > 0 ? at + i * s->step[0] : 0;
 }
 
-#define MOVE_ROW(T)                                                                            \
-    for (int64_t i = 0; i < n; i++)                                                            \
-        *(T *)(dst + i * dst_step) = *(const T *)(src + i * src_step);                         \
+#define MOVE_ROW(T)                                                                                                                \
+    for (int64_t i = 0; i < n; i++)                                                                                                \
+        *(T *)(dst + i * dst_step) = *(const T *)(src + i * src_step);                                                             \
     break
 
 /* Rows of a few channels are too short for a library call: whole pieces of 16 bytes, the last one overlapping. */
@@ -287,7 +287,8 @@ void oct_nd_seq_gather(const oct_nd_seq *s, size_t size, const void *base, int64
     const int64_t inner = s->rank > 0 ? s->dims[s->rank - 1] : 1, step = s->rank > 0 ? s->step[s->rank - 1] : (int64_t)size;
     for (int64_t done = 0, run; done < n; done += run) {
         run = min64(n - done, inner - (first + done) % inner);
-        oct_nd_gather_row(size, (const char *)base + oct_nd_seq_at(s, first + done), step, run, (char *)dense + done * (int64_t)size);
+        oct_nd_gather_row(size, (const char *)base + oct_nd_seq_at(s, first + done), step, run,
+                          (char *)dense + done * (int64_t)size);
     }
 }
 
@@ -296,6 +297,7 @@ void oct_nd_seq_scatter(const oct_nd_seq *s, size_t size, void *base, int64_t fi
     const int64_t inner = s->rank > 0 ? s->dims[s->rank - 1] : 1, step = s->rank > 0 ? s->step[s->rank - 1] : (int64_t)size;
     for (int64_t done = 0, run; done < n; done += run) {
         run = min64(n - done, inner - (first + done) % inner);
-        oct_nd_scatter_row(size, (char *)base + oct_nd_seq_at(s, first + done), step, run, (const char *)dense + done * (int64_t)size);
+        oct_nd_scatter_row(size, (char *)base + oct_nd_seq_at(s, first + done), step, run,
+                           (const char *)dense + done * (int64_t)size);
     }
 }

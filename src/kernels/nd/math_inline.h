@@ -1,14 +1,15 @@
 /* The transcendental functions of the float path, one value each, as branch-free inline code that compilers vectorise.
  *
  * A fixed order of single multiplications and additions (never an fma), so every ISA level and every loop around them gives the
- * same bits (DESIGN 3.7). The polynomials are minimax fits, weighted by the relative error
- * of the result, made for these ranges. The bounds stated here are swept by tests/unit/kernels/test_nd_math.c. Not for 8-bit codes: those go through tables (DESIGN 3.6). */
+ * same bits (DESIGN 3.7). The polynomials are minimax fits, weighted by the relative error of the result, made for these ranges.
+ * The bounds stated here are swept by tests/unit/kernels/test_nd_math.c. Not for 8-bit codes: those go through tables
+ * (DESIGN 3.6). */
 #ifndef OCT_KERNELS_ND_MATH_INLINE_H
 #define OCT_KERNELS_ND_MATH_INLINE_H
 
 #include "num/num.h"
 
-#define OCT_MAGIC 12582912.0f /* 1.5 * 2^23: adding it rounds to an integer, which then stands in the low bits */
+#define OCT_MAGIC  12582912.0f /* 1.5 * 2^23: adding it rounds to an integer, which then stands in the low bits */
 #define OCT_LN2_HI 0.693359375f
 #define OCT_LN2_LO (-2.12194440e-4f)
 
@@ -144,13 +145,19 @@ static inline float oct_gelu_tanh_inline(float x)
     return (0.5f * x) * (1.0f + oct_tanh_inline(0.797884561f * (x + 0.044715f * (x * x * x))));
 }
 static inline float oct_silu_inline(float x) { return x * oct_sigmoid_inline(x); }
-static inline float oct_softplus_inline(float x) { return oct_select(x > 0.0f, x, 0.0f) + oct_log1p_unit_inline(oct_exp_inline(-oct_abs(x))); }
+static inline float oct_softplus_inline(float x)
+{
+    return oct_select(x > 0.0f, x, 0.0f) + oct_log1p_unit_inline(oct_exp_inline(-oct_abs(x)));
+}
 static inline float oct_elu_inline(float x, float alpha)
 {
     return oct_select(x > 0.0f, x, alpha * oct_expm1_neg_inline(oct_select(x > 0.0f, 0.0f, x)));
 }
 
-static inline float oct_hard_sigmoid_inline(float x, float alpha, float beta) { return oct_clip_inline(alpha * x + beta, 0.0f, 1.0f); }
+static inline float oct_hard_sigmoid_inline(float x, float alpha, float beta)
+{
+    return oct_clip_inline(alpha * x + beta, 0.0f, 1.0f);
+}
 static inline float oct_hard_swish_inline(float x) { return x * oct_clip_inline(x * (1.0f / 6.0f) + 0.5f, 0.0f, 1.0f); }
 
 #endif

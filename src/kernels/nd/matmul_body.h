@@ -1,8 +1,8 @@
-/* Float product of two activations (attention), compiled per ISA level with ops_body.h. The includer defines MM_ROWS (rows of a tile,
- * at most 8) and MM_FMA(a, b, c) = a*b + c on vectors; levels with a fused multiply-add round differently.
+/* Float product of two activations (attention), compiled per ISA level with ops_body.h. The includer defines MM_ROWS (rows of a
+ * tile, at most 8) and MM_FMA(a, b, c) = a*b + c on vectors; levels with a fused multiply-add round differently.
  *
- * Two vectors of columns (one at the edge) by MM_ROWS rows in registers; B goes through a small panel on the stack unless its columns
- * are dense. Products by constant matrices do not come here: they are convolution steps with packed weights. */
+ * Two vectors of columns (one at the edge) by MM_ROWS rows in registers; B goes through a small panel on the stack unless its
+ * columns are dense. Products by constant matrices do not come here: they are convolution steps with packed weights. */
 #include "kernels/nd/nd.h"
 
 enum { MM_NR = 2 * ND_W };
@@ -30,13 +30,16 @@ static inline void mm_store(float *p, int64_t step, int64_t n, vm v)
 }
 
 /* rows x n of C over kc terms from b (ldb floats between terms), n <= vectors * ND_W: acc starts at C or 0. */
-static inline __attribute__((always_inline)) void mm_tile(const oct_nd_matmul *g, const int rows, const int vectors, const float *a, float *c,
-                                                          int64_t kc, bool first, float alpha, const float *b, int64_t ldb, int64_t n)
+static inline __attribute__((always_inline)) void mm_tile(const oct_nd_matmul *g, const int rows, const int vectors, const float *a,
+                                                          float *c, int64_t kc, bool first, float alpha, const float *b,
+                                                          int64_t ldb, int64_t n)
 {
     vm acc[MM_ROWS][2];
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < vectors; v++)
-            acc[r][v] = first ? (vm){0} : mm_load(c + r * g->c_row + v * ND_W * g->c_col, g->c_col, n - v * ND_W < ND_W ? n - v * ND_W : ND_W);
+            acc[r][v] = first
+                            ? (vm){0}
+                            : mm_load(c + r * g->c_row + v * ND_W * g->c_col, g->c_col, n - v * ND_W < ND_W ? n - v * ND_W : ND_W);
     for (int64_t t = 0; t < kc; t++, b += ldb, a += g->a_k) {
         const vm b0 = *(const vmu *)b, b1 = vectors > 1 ? (vm) * (const vmu *)(b + ND_W) : b0;
         for (int r = 0; r < rows; r++) {
@@ -48,12 +51,13 @@ static inline __attribute__((always_inline)) void mm_tile(const oct_nd_matmul *g
     }
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < vectors; v++)
-            mm_store(c + r * g->c_row + v * ND_W * g->c_col, g->c_col, n - v * ND_W < ND_W ? n - v * ND_W : ND_W, acc[r][v] * alpha);
+            mm_store(c + r * g->c_row + v * ND_W * g->c_col, g->c_col, n - v * ND_W < ND_W ? n - v * ND_W : ND_W,
+                     acc[r][v] * alpha);
 }
 
 /* All rows of one panel, in tiles as even as possible: a remainder of one row would wait for its own sums. */
-static inline __attribute__((always_inline)) void mm_rows(const oct_nd_matmul *g, const int vectors, int64_t j, int64_t p, int64_t kc, const float *b,
-                                                          int64_t ldb, int64_t n)
+static inline __attribute__((always_inline)) void mm_rows(const oct_nd_matmul *g, const int vectors, int64_t j, int64_t p,
+                                                          int64_t kc, const float *b, int64_t ldb, int64_t n)
 {
     const int64_t tiles = (g->m + MM_ROWS - 1) / MM_ROWS;
     const float alpha = p + kc == g->k ? g->alpha : 1.0f;
@@ -62,10 +66,10 @@ static inline __attribute__((always_inline)) void mm_rows(const oct_nd_matmul *g
         const float *a = g->a + i * g->a_row + p * g->a_k;
         float *c = g->c + i * g->c_row + j * g->c_col;
         i += rows;
-#define MM_CASE(k)                                                                \
-    case k:                                                                       \
-        if (k <= MM_ROWS)                                                         \
-            mm_tile(g, k <= MM_ROWS ? k : 1, vectors, a, c, kc, p == 0, alpha, b, ldb, n); \
+#define MM_CASE(k)                                                                                                                 \
+    case k:                                                                                                                        \
+        if (k <= MM_ROWS)                                                                                                          \
+            mm_tile(g, k <= MM_ROWS ? k : 1, vectors, a, c, kc, p == 0, alpha, b, ldb, n);                                         \
         break;
         switch (rows) {
             MM_CASE(1)

@@ -14,21 +14,30 @@
 
 /* --- what plan params name (plan/params.h) --------------------------------------------------------------------------- */
 typedef enum oct_unary_fn {
-    OCT_UNARY_RELU, OCT_UNARY_LEAKY_RELU, OCT_UNARY_CLIP, OCT_UNARY_SIGMOID, OCT_UNARY_HARD_SIGMOID, OCT_UNARY_HARD_SWISH, OCT_UNARY_TANH,
-    OCT_UNARY_ELU, OCT_UNARY_SOFTPLUS, OCT_UNARY_ERF, OCT_UNARY_EXP, OCT_UNARY_LOG, OCT_UNARY_SQRT, OCT_UNARY_NEG, OCT_UNARY_ABS,
-    OCT_UNARY_RECIPROCAL, OCT_UNARY_GELU, OCT_UNARY_GELU_TANH, OCT_UNARY_SILU, OCT_UNARY_FLOOR, OCT_UNARY_CEIL, OCT_UNARY_NOT,
+    OCT_UNARY_RELU, OCT_UNARY_LEAKY_RELU, OCT_UNARY_CLIP, OCT_UNARY_SIGMOID, OCT_UNARY_HARD_SIGMOID, OCT_UNARY_HARD_SWISH,
+    OCT_UNARY_TANH, OCT_UNARY_ELU, OCT_UNARY_SOFTPLUS, OCT_UNARY_ERF, OCT_UNARY_EXP, OCT_UNARY_LOG, OCT_UNARY_SQRT,
+    OCT_UNARY_NEG, OCT_UNARY_ABS, OCT_UNARY_RECIPROCAL, OCT_UNARY_GELU, OCT_UNARY_GELU_TANH, OCT_UNARY_SILU, OCT_UNARY_FLOOR,
+    OCT_UNARY_CEIL, OCT_UNARY_NOT,
     OCT_UNARY_COUNT
 } oct_unary_fn;
 typedef enum oct_binary_fn {
-    OCT_BINARY_ADD, OCT_BINARY_SUB, OCT_BINARY_MUL, OCT_BINARY_DIV, OCT_BINARY_MIN, OCT_BINARY_MAX, OCT_BINARY_POW, OCT_BINARY_PRELU,
-    OCT_BINARY_EQUAL, OCT_BINARY_GREATER, OCT_BINARY_LESS,
+    OCT_BINARY_ADD, OCT_BINARY_SUB, OCT_BINARY_MUL, OCT_BINARY_DIV, OCT_BINARY_MIN, OCT_BINARY_MAX, OCT_BINARY_POW,
+    OCT_BINARY_PRELU, OCT_BINARY_EQUAL, OCT_BINARY_GREATER, OCT_BINARY_LESS,
     OCT_BINARY_COUNT
 } oct_binary_fn;
-typedef enum oct_reduce_fn { OCT_REDUCE_SUM, OCT_REDUCE_MEAN, OCT_REDUCE_MAX, OCT_REDUCE_MIN, OCT_REDUCE_PROD, OCT_REDUCE_COUNT } oct_reduce_fn;
+typedef enum oct_reduce_fn {
+    OCT_REDUCE_SUM, OCT_REDUCE_MEAN, OCT_REDUCE_MAX, OCT_REDUCE_MIN, OCT_REDUCE_PROD,
+    OCT_REDUCE_COUNT
+} oct_reduce_fn;
 typedef enum oct_pad_mode { OCT_PAD_REFLECT, OCT_PAD_EDGE, OCT_PAD_WRAP, OCT_PAD_COUNT } oct_pad_mode;
 typedef enum oct_resize_mode { OCT_RESIZE_NEAREST, OCT_RESIZE_LINEAR } oct_resize_mode;
-typedef enum oct_resize_coord { OCT_COORD_HALF_PIXEL, OCT_COORD_PYTORCH_HALF_PIXEL, OCT_COORD_ALIGN_CORNERS, OCT_COORD_ASYMMETRIC, OCT_COORD_HALF_PIXEL_SYMMETRIC } oct_resize_coord;
-typedef enum oct_resize_nearest { OCT_NEAREST_ROUND_PREFER_FLOOR, OCT_NEAREST_ROUND_PREFER_CEIL, OCT_NEAREST_FLOOR, OCT_NEAREST_CEIL } oct_resize_nearest;
+typedef enum oct_resize_coord {
+    OCT_COORD_HALF_PIXEL, OCT_COORD_PYTORCH_HALF_PIXEL, OCT_COORD_ALIGN_CORNERS, OCT_COORD_ASYMMETRIC,
+    OCT_COORD_HALF_PIXEL_SYMMETRIC
+} oct_resize_coord;
+typedef enum oct_resize_nearest {
+    OCT_NEAREST_ROUND_PREFER_FLOOR, OCT_NEAREST_ROUND_PREFER_CEIL, OCT_NEAREST_FLOOR, OCT_NEAREST_CEIL
+} oct_resize_nearest;
 
 /* --- single values; the bounds are those of tests/unit/kernels/test_nd_math.c ----------------------------------------- */
 float oct_expf(float x);
@@ -56,9 +65,9 @@ typedef struct oct_nd_operand {
  * rest stands in falling order of operand 0's strides. The last two dims are cut into tiles; a unit is a run of tiles. All of it
  * depends on shapes and grain alone, never on threads. */
 typedef struct oct_nd_loop {
-    int32_t operands, rank;                                 /* rank >= 2: padded with dims of 1 in front */
+    int32_t operands, rank; /* rank >= 2: padded with dims of 1 in front */
     int64_t dims[OCT_MAX_RANK + 2];
-    int64_t step[OCT_ND_OPERANDS][OCT_MAX_RANK + 2];        /* bytes */
+    int64_t step[OCT_ND_OPERANDS][OCT_MAX_RANK + 2]; /* bytes */
     char *data[OCT_ND_OPERANDS];
     int64_t tile_rows, tile_cols, tiles, tiles_per_unit, units;
 } oct_nd_loop;
@@ -89,7 +98,10 @@ typedef struct oct_nd_seq {
 void oct_nd_seq_init(oct_nd_seq *s, int32_t rank, const int64_t *dims, const int64_t *strides, size_t size, uint32_t mask);
 /* Byte offset of element i. */
 int64_t oct_nd_seq_at(const oct_nd_seq *s, int64_t i);
-static inline bool oct_nd_seq_dense(const oct_nd_seq *s, size_t size) { return s->rank == 0 || (s->rank == 1 && s->step[0] == (int64_t)size); }
+static inline bool oct_nd_seq_dense(const oct_nd_seq *s, size_t size)
+{
+    return s->rank == 0 || (s->rank == 1 && s->step[0] == (int64_t)size);
+}
 /* n elements of 1, 2, 4 or 8 bytes from element first on, between the view and a dense buffer. */
 void oct_nd_seq_gather(const oct_nd_seq *s, size_t size, const void *base, int64_t first, int64_t n, void *dense);
 void oct_nd_seq_scatter(const oct_nd_seq *s, size_t size, void *base, int64_t first, int64_t n, const void *dense);
@@ -120,11 +132,13 @@ typedef struct oct_nd_ops {
     /* Contiguous spans; y may be x (or a, b). */
     void (*unary)(oct_unary_fn fn, float alpha, float beta, const float *x, float *y, int64_t n);
     /* a_step, b_step: 1, or 0 for one value. Arithmetic functions, then clamp to [lo, hi] (NaN passes). */
-    void (*binary)(oct_binary_fn fn, const float *a, int a_step, const float *b, int b_step, float *y, int64_t n, float lo, float hi);
+    void (*binary)(oct_binary_fn fn, const float *a, int a_step, const float *b, int b_step, float *y, int64_t n, float lo,
+                   float hi);
     /* Elements of 1, 2, 4 or 8 bytes: dst[c*dst_ld + r*size] = src[r*src_ld + c*size]. */
     void (*transpose)(size_t size, int64_t rows, int64_t cols, const void *src, int64_t src_ld, void *dst, int64_t dst_ld);
-    /* Reductions over n elements from lane 0 on: n is a multiple of 16 except in the last call of a row. */
-    float (*max)(const float *x, int64_t n, float start);               /* NaN gives NaN or is skipped; finite rows only matter */
+    /* Reductions over n elements from lane 0 on: n is a multiple of 16 except in the last call of a row. Lanes without an element
+     * take what changes no bit of them. */
+    float (*max)(const float *x, int64_t n, float start); /* NaN is skipped */
     void (*lanes)(oct_reduce_fn fn, const float *x, int64_t n, oct_nd_lanes *acc);
     void (*lanes_square)(const float *x, int64_t n, float mean, oct_nd_lanes *acc); /* sum of (x - mean)^2 */
     void (*exp_lanes)(const float *x, float *y, int64_t n, float max, oct_nd_lanes *acc); /* y = exp(x - max), summed; y may be x */
@@ -135,7 +149,8 @@ typedef struct oct_nd_ops {
     /* A dense row at once: mean and variance by lanes, then normalise. y may be x; bias NULL = none. */
     void (*layer_norm)(const float *x, float *y, int64_t n, float eps, const float *scale, const float *bias);
     /* Columns side by side, n <= OCT_ND_COLUMNS: row k of count (step bytes apart) goes into lanes[(first + k) % 16]. */
-    void (*fold)(oct_reduce_fn fn, const float *x, int64_t step, int64_t first, int64_t count, float (*lanes)[OCT_ND_COLUMNS], int64_t n);
+    void (*fold)(oct_reduce_fn fn, const float *x, int64_t step, int64_t first, int64_t count, float (*lanes)[OCT_ND_COLUMNS],
+                 int64_t n);
     /* y[i] = sum over k < count, in order, of w[k] * x[k][i]; count 1 to 8. */
     void (*blend)(int32_t count, const float *const *x, const float *w, float *y, int64_t n);
     void (*matmul)(const oct_nd_matmul *g);
@@ -154,9 +169,10 @@ void oct_nd_load_f64(oct_dtype dtype, bool biased, const void *x, int64_t step, 
 void oct_nd_load_f32(oct_dtype dtype, bool biased, const void *x, int64_t step, int64_t n, float *out);
 static inline bool oct_nd_is_float(oct_dtype t) { return t == OCT_F32 || t == OCT_F64 || t == OCT_F16 || t == OCT_BF16; }
 /* ONNX Cast: floats to integers truncate, saturate, NaN gives 0; integers wrap; anything to bool is != 0. n <= OCT_ND_CHUNK. */
-void oct_nd_cast(oct_dtype from, bool from_biased, const void *x, int64_t x_step, oct_dtype to, bool to_biased, void *y, int64_t y_step, int64_t n);
-/* Integers; division truncates, by zero gives 0, INT_MIN / -1 wraps; POW wraps, a negative exponent gives 1, -1 or 0. Comparisons give
- * 0 or 1. is_unsigned: u64 order. */
+void oct_nd_cast(oct_dtype from, bool from_biased, const void *x, int64_t x_step, oct_dtype to, bool to_biased, void *y,
+                 int64_t y_step, int64_t n);
+/* Integers; division truncates, by zero gives 0, INT_MIN / -1 wraps; POW wraps, a negative exponent gives 1, -1 or 0. Comparisons
+ * give 0 or 1. is_unsigned: u64 order. */
 void oct_nd_binary_s64(oct_binary_fn fn, bool is_unsigned, const int64_t *a, const int64_t *b, int64_t *y, int64_t n);
 void oct_nd_binary_f64(oct_binary_fn fn, const double *a, const double *b, double *y, int64_t n);
 bool oct_nd_is_compare(oct_binary_fn fn);

@@ -96,7 +96,7 @@ static void nd_unary(oct_unary_fn fn, float alpha, float beta, const float *x, f
         }                                                       \
     } while (0)
 
-/* One value for b covers most powers: squares and roots stay in float, the rest goes through double. */
+/* Squares stay in float, every other power goes through double. */
 static void power(const float *a, int a_step, const float *b, int b_step, float *y, int64_t n, float lo, float hi)
 {
     for (int64_t i = 0; i < n; i++) {
@@ -105,7 +105,8 @@ static void power(const float *a, int a_step, const float *b, int b_step, float 
     }
 }
 
-static void nd_binary(oct_binary_fn fn, const float *a, int a_step, const float *b, int b_step, float *y, int64_t n, float lo, float hi)
+static void nd_binary(oct_binary_fn fn, const float *a, int a_step, const float *b, int b_step, float *y, int64_t n, float lo,
+                      float hi)
 {
     switch (fn) {
     case OCT_BINARY_ADD: PAIRS(p + q); break;
@@ -183,7 +184,10 @@ static void nd_lanes(oct_reduce_fn fn, const float *x, int64_t n, oct_nd_lanes *
     }
 }
 
-static inline void lanes_square(const float *x, int64_t n, float mean, oct_nd_lanes *acc) { LANES(mean, s + (v - mean) * (v - mean)); }
+static inline void lanes_square(const float *x, int64_t n, float mean, oct_nd_lanes *acc)
+{
+    LANES(mean, s + (v - mean) * (v - mean));
+}
 static void nd_lanes_square(const float *x, int64_t n, float mean, oct_nd_lanes *acc) { lanes_square(x, n, mean, acc); }
 
 /* The end of a sum: lanes i and i + 8, then i and i + 4, ... as oct_nd_lanes_end. */
@@ -258,8 +262,8 @@ static inline __attribute__((always_inline)) void exp_vectors(vm *v, const int c
 }
 
 /* `rows` rows of n floats wholly in registers: blocks = the blocks of 16 of a row, the last one partial or whole. */
-static inline __attribute__((always_inline)) void softmax_short(const float *x, int64_t x_step, float *y, int64_t y_step, int64_t n, const int rows,
-                                                                const int blocks)
+static inline __attribute__((always_inline)) void softmax_short(const float *x, int64_t x_step, float *y, int64_t y_step,
+                                                                int64_t n, const int rows, const int blocks)
 {
     vm v[ND_EXP_MAX];
     const int per_row = blocks * ND_VECTORS;
@@ -367,8 +371,8 @@ static void nd_layer_norm(const float *x, float *y, int64_t n, float eps, const 
     }                                                                        \
     break
 
-static inline __attribute__((always_inline)) void fold(oct_reduce_fn fn, const float *from, int64_t step, int64_t first, int64_t count,
-                                                       float (*lanes)[OCT_ND_COLUMNS], const int64_t n)
+static inline __attribute__((always_inline)) void fold(oct_reduce_fn fn, const float *from, int64_t step, int64_t first,
+                                                       int64_t count, float (*lanes)[OCT_ND_COLUMNS], const int64_t n)
 {
     switch (fn) {
     case OCT_REDUCE_SUM:
@@ -380,7 +384,8 @@ static inline __attribute__((always_inline)) void fold(oct_reduce_fn fn, const f
     }
 }
 
-static void nd_fold(oct_reduce_fn fn, const float *from, int64_t step, int64_t first, int64_t count, float (*lanes)[OCT_ND_COLUMNS], int64_t n)
+static void nd_fold(oct_reduce_fn fn, const float *from, int64_t step, int64_t first, int64_t count,
+                    float (*lanes)[OCT_ND_COLUMNS], int64_t n)
 {
     if (n == OCT_ND_COLUMNS)
         fold(fn, from, step, first, count, lanes, OCT_ND_COLUMNS);

@@ -4,21 +4,21 @@
  * Blocks of 16 x 16 keep both sides in a few cache lines; three dense columns (images) are interleaved directly. */
 #include "kernels/nd/nd.h"
 
-#define OCT_TRANSPOSE_BLOCKS(T)                                                                                    \
-    static void transpose_##T(int64_t rows, int64_t cols, const char *src, int64_t src_ld, char *dst, int64_t dst_ld) \
-    {                                                                                                              \
-        for (int64_t c0 = 0; c0 < cols; c0 += 16) {                                                                \
-            const int64_t c1 = c0 + 16 < cols ? c0 + 16 : cols;                                                    \
-            for (int64_t r0 = 0; r0 < rows; r0 += 16) {                                                            \
-                const int64_t r1 = r0 + 16 < rows ? r0 + 16 : rows;                                                \
-                for (int64_t c = c0; c < c1; c++) {                                                                \
-                    T *d = (T *)(dst + c * dst_ld);                                                                \
-                    const char *s = src + c * (int64_t)sizeof(T);                                                  \
-                    for (int64_t r = r0; r < r1; r++)                                                              \
-                        d[r] = *(const T *)(s + r * src_ld);                                                       \
-                }                                                                                                  \
-            }                                                                                                      \
-        }                                                                                                          \
+#define OCT_TRANSPOSE_BLOCKS(T)                                                                                                    \
+    static void transpose_##T(int64_t rows, int64_t cols, const char *src, int64_t src_ld, char *dst, int64_t dst_ld)              \
+    {                                                                                                                              \
+        for (int64_t c0 = 0; c0 < cols; c0 += 16) {                                                                                \
+            const int64_t c1 = c0 + 16 < cols ? c0 + 16 : cols;                                                                    \
+            for (int64_t r0 = 0; r0 < rows; r0 += 16) {                                                                            \
+                const int64_t r1 = r0 + 16 < rows ? r0 + 16 : rows;                                                                \
+                for (int64_t c = c0; c < c1; c++) {                                                                                \
+                    T *d = (T *)(dst + c * dst_ld);                                                                                \
+                    const char *s = src + c * (int64_t)sizeof(T);                                                                  \
+                    for (int64_t r = r0; r < r1; r++)                                                                              \
+                        d[r] = *(const T *)(s + r * src_ld);                                                                       \
+                }                                                                                                                  \
+            }                                                                                                                      \
+        }                                                                                                                          \
     }
 OCT_TRANSPOSE_BLOCKS(uint8_t)
 OCT_TRANSPOSE_BLOCKS(uint16_t)
@@ -83,7 +83,8 @@ static void transpose_squares_u8(int64_t rows, int64_t cols, const char *src, in
     transpose_uint8_t(r16, cols - c16, src + c16, src_ld, dst + c16 * dst_ld, dst_ld);
 }
 
-static void interleave3_u8(int64_t cols, const uint8_t *restrict a, const uint8_t *restrict b, const uint8_t *restrict c, uint8_t *restrict dst)
+static void interleave3_u8(int64_t cols, const uint8_t *restrict a, const uint8_t *restrict b, const uint8_t *restrict c,
+                           uint8_t *restrict dst)
 {
     for (int64_t i = 0; i < cols; i++) {
         dst[3 * i] = a[i];

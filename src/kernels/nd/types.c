@@ -132,7 +132,8 @@ static void from_doubles(const double *v, oct_dtype to, bool biased, void *out, 
     }
 }
 
-void oct_nd_cast(oct_dtype from, bool from_biased, const void *x, int64_t x_step, oct_dtype to, bool to_biased, void *y, int64_t y_step, int64_t n)
+void oct_nd_cast(oct_dtype from, bool from_biased, const void *x, int64_t x_step, oct_dtype to, bool to_biased, void *y,
+                 int64_t y_step, int64_t n)
 {
     union {
         double f[OCT_ND_CHUNK];

@@ -130,7 +130,8 @@ static void transpose__sizes_and_shapes__every_level(void **state)
             for (int a = 0; a < 10; a++)
                 for (int b = 0; b < 10; b++)
                     for (int gap = 0; gap < 2; gap++) {
-                        const int64_t rows = edges[a], cols = edges[b], s = (int64_t)size, src_ld = (cols + gap) * s, dst_ld = (rows + gap) * s;
+                        const int64_t rows = edges[a], cols = edges[b], s = (int64_t)size, src_ld = (cols + gap) * s,
+                                      dst_ld = (rows + gap) * s;
                         memset(dst, 0xA5, sizeof dst);
                         oct_nd_ops_get((oct_isa)isa)->transpose(size, rows, cols, src, src_ld, dst, dst_ld);
                         for (int64_t c = 0; c < cols; c++) {

@@ -1,4 +1,5 @@
-/* The float functions of kernels/nd against libm in double, swept over the bits of all floats; every ISA level gives the same bits. */
+/* The float functions of kernels/nd against libm in double, swept over the bits of all floats; every ISA level gives the same bits.
+ */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -84,7 +85,8 @@ static void gelu__all_floats__within_3e_7_of_x(void **state)
 
 static void functions__special_values__as_documented(void **state)
 {
-    assert_true(isnan(oct_expf(NAN)) && isnan(oct_logf(NAN)) && isnan(oct_tanhf(NAN)) && isnan(oct_sigmoidf(NAN)) && isnan(oct_erff(NAN)));
+    assert_true(isnan(oct_expf(NAN)) && isnan(oct_logf(NAN)) && isnan(oct_tanhf(NAN)) && isnan(oct_sigmoidf(NAN)) &&
+                isnan(oct_erff(NAN)));
     assert_true(oct_expf(INFINITY) == INFINITY && oct_expf(-INFINITY) == 0.0f && oct_expf(0.0f) == 1.0f);
     assert_true(oct_logf(0.0f) == -INFINITY && isnan(oct_logf(-1.0f)) && oct_logf(INFINITY) == INFINITY && oct_logf(1.0f) == 0.0f);
     assert_true(oct_tanhf(INFINITY) == 1.0f && oct_tanhf(-INFINITY) == -1.0f && signbit(oct_tanhf(-0.0f)));
@@ -94,7 +96,8 @@ static void functions__special_values__as_documented(void **state)
 
 static void pow__grid_and_special_values__as_powf(void **state)
 {
-    static const float special[] = {0.0f, -0.0f, 1.0f, -1.0f, 2.0f, -2.0f, 0.5f, -0.5f, 3.0f, -3.0f, 1e-30f, 1e30f, INFINITY, -INFINITY, NAN, 1.5f, 1e-42f};
+    static const float special[] = {0.0f,  -0.0f,  1.0f,  -1.0f,    2.0f,      -2.0f, 0.5f, -0.5f, 3.0f,
+                                    -3.0f, 1e-30f, 1e30f, INFINITY, -INFINITY, NAN,   1.5f, 1e-42f};
     const int n = (int)(sizeof special / sizeof special[0]);
     for (int i = 0; i < n; i++)
         for (int j = 0; j < n; j++) {
@@ -107,10 +110,7 @@ static void pow__grid_and_special_values__as_powf(void **state)
             assert_true(ulps(oct_powf(x, y), pow((double)x, (double)y)) <= 1.0);
 }
 
-static const oct_nd_ops *level(int i)
-{
-    return i <= (int)oct_cpu_detect() ? oct_nd_ops_get((oct_isa)i) : NULL;
-}
+static const oct_nd_ops *level(int i) { return i <= (int)oct_cpu_detect() ? oct_nd_ops_get((oct_isa)i) : NULL; }
 
 /* Floats of all kinds: random bits, and random values of everyday size. */
 static void fill(float *x, int n, uint32_t seed)
@@ -176,7 +176,8 @@ static void lanes__every_level_and_length__same_bits(void **state)
                     float *t = &want.v[k % 16];
                     const float v = x[k], d = v - 0.25f, e = oct_expf(v - 3.0f);
                     switch (fn) {
-                    case OCT_REDUCE_SUM: case OCT_REDUCE_MEAN: *t = *t + v; break;
+                    case OCT_REDUCE_SUM:
+                    case OCT_REDUCE_MEAN: *t = *t + v; break;
                     case OCT_REDUCE_MAX: *t = v > *t ? v : *t; break;
                     case OCT_REDUCE_MIN: *t = v < *t ? v : *t; break;
                     case OCT_REDUCE_PROD: *t = *t * v; break;

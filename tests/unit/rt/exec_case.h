@@ -1,4 +1,5 @@
-/* A hand-made step for the tests of the generic steps: views with any layout on own memory, run on every ISA level and thread count.
+/* A hand-made step for the tests of the generic steps: views with any layout on own memory, run on every ISA level and thread
+ * count.
  *
  * The tests think in dense logical arrays (C order): exec_put scatters one into a view, exec_take gathers it back; the bytes
  * between the elements of a view are guarded. */
@@ -150,8 +151,15 @@ static inline void exec_run_once(exec_case *e, oct_exec_fn *fn, const void *para
     assert_int_equal(oct_team_create(threads, &team), OCT_OK);
     memset(e->block[e->inputs], EXEC_GUARD, e->block_bytes[e->inputs]);
     e->header.isa = (uint32_t)isa;
-    oct_exec x = {.plan = &e->plan, .step = &e->step, .params = params, .in_count = e->inputs, .out_count = 1, .in = e->view,
-                  .out = &e->view[e->inputs], .team = team, .threads = threads};
+    oct_exec x = {.plan = &e->plan,
+                  .step = &e->step,
+                  .params = params,
+                  .in_count = e->inputs,
+                  .out_count = 1,
+                  .in = e->view,
+                  .out = &e->view[e->inputs],
+                  .team = team,
+                  .threads = threads};
     oct_team_begin(team);
     fn(&x);
     oct_team_end(team);

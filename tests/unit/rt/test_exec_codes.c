@@ -19,7 +19,8 @@ static int64_t store(stored *s, const void *data, size_t size)
     return at;
 }
 
-static void quantize_case(oct_dtype code, int32_t lo, int32_t hi, int rank, const int64_t *dims, int axis, exec_layout in, exec_layout out, uint64_t seed)
+static void quantize_case(oct_dtype code, int32_t lo, int32_t hi, int rank, const int64_t *dims, int axis, exec_layout in,
+                          exec_layout out, uint64_t seed)
 {
     exec_case e;
     stored s = {.size = 0};
@@ -44,7 +45,12 @@ static void quantize_case(oct_dtype code, int32_t lo, int32_t hi, int rank, cons
         scale[i] = 0.02f + 0.003f * (float)i;
         zero[i] = code == OCT_U8 ? 128 + i : code == OCT_U16 ? 1000 : 0;
     }
-    oct_p_quantize p = {.n = n, .axis = axis, .lo = lo, .hi = hi, .scale_at = store(&s, scale, sizeof scale), .zero_at = store(&s, zero, sizeof zero)};
+    oct_p_quantize p = {.n = n,
+                        .axis = axis,
+                        .lo = lo,
+                        .hi = hi,
+                        .scale_at = store(&s, scale, sizeof scale),
+                        .zero_at = store(&s, zero, sizeof zero)};
     e.plan.constants = s.bytes;
     exec_run(&e, oct_exec_quantize, &p, false);
     char *y = exec_result(&e);
@@ -56,7 +62,10 @@ static void quantize_case(oct_dtype code, int32_t lo, int32_t hi, int rank, cons
         double want = nearbyint((double)(x[i] / scale[c])) + zero[c];
         want = x[i] != x[i] ? zero[c] : want < lo ? lo : want > hi ? hi : want;
         nan += x[i] != x[i];
-        const double got = code == OCT_U8 ? ((uint8_t *)y)[i] : code == OCT_U16 ? ((uint16_t *)y)[i] : code == OCT_S16 ? ((int16_t *)y)[i] : ((int32_t *)y)[i];
+        const double got = code == OCT_U8    ? ((uint8_t *)y)[i]
+                           : code == OCT_U16 ? ((uint16_t *)y)[i]
+                           : code == OCT_S16 ? ((int16_t *)y)[i]
+                                             : ((int32_t *)y)[i];
         if (got != want)
             fail_msg("element %d (%.9g): code %g, not %g", (int)i, (double)x[i], got, want);
     }
@@ -109,7 +118,10 @@ static void dequantize_case(oct_dtype code, int rank, const int64_t *dims, int a
         inner *= dims[d];
     for (int64_t i = 0; i < total; i++) {
         const int c = axis < 0 ? 0 : (int)(i / inner % dims[axis]);
-        const int64_t q = code == OCT_U8 ? x[i] : code == OCT_U16 ? ((uint16_t *)x)[i] : code == OCT_S16 ? ((int16_t *)x)[i] : ((int32_t *)x)[i];
+        const int64_t q = code == OCT_U8    ? x[i]
+                          : code == OCT_U16 ? ((uint16_t *)x)[i]
+                          : code == OCT_S16 ? ((int16_t *)x)[i]
+                                            : ((int32_t *)x)[i];
         assert_true(y[i] == (float)(q - zero[c]) * scale[c]);
     }
     free(x);
@@ -125,7 +137,8 @@ static void dequantize__types_layouts_axes__matches_the_formula(void **state)
     for (int t = 0; t < 4; t++)
         for (size_t s = 0; s < 3; s++)
             for (int i = 0; i < 9; i++)
-                dequantize_case(types[t], (int)shapes[s][0], shapes[s] + 1, s == 0 && (i & 1) ? 1 : -1, layouts[i % 3], layouts[i / 3], seed++);
+                dequantize_case(types[t], (int)shapes[s][0], shapes[s] + 1, s == 0 && (i & 1) ? 1 : -1, layouts[i % 3],
+                                layouts[i / 3], seed++);
 }
 
 static void table__layouts__looks_up(void **state)
@@ -153,7 +166,8 @@ static void table__layouts__looks_up(void **state)
     }
 }
 
-static void qbinary_case(bool mul, const int64_t *a, const int64_t *b, const int64_t *out, exec_layout la, exec_layout lb, exec_layout ly, uint64_t seed)
+static void qbinary_case(bool mul, const int64_t *a, const int64_t *b, const int64_t *out, exec_layout la, exec_layout lb,
+                         exec_layout ly, uint64_t seed)
 {
     exec_case e;
     exec_begin(&e, 2, seed);
@@ -165,7 +179,8 @@ static void qbinary_case(bool mul, const int64_t *a, const int64_t *b, const int
     exec_run(&e, mul ? oct_exec_qmul : oct_exec_qadd, &p, false);
     uint8_t *y = exec_result(&e);
     for (int64_t i = 0; i < exec_count(&e.view[2]); i++) {
-        const int32_t va = x[exec_broadcast((int)out[0], out + 1, (int)a[0], a + 1, i)] - 120, vb = w[exec_broadcast((int)out[0], out + 1, (int)b[0], b + 1, i)] - 7;
+        const int32_t va = x[exec_broadcast((int)out[0], out + 1, (int)a[0], a + 1, i)] - 120,
+                      vb = w[exec_broadcast((int)out[0], out + 1, (int)b[0], b + 1, i)] - 7;
         const float r = mul ? (float)(va * vb) * 0.01f : (float)va * -0.7f + (float)vb * 0.4f;
         assert_int_equal(y[i], oct_requantize_f(r, 90, 1, 254));
     }
@@ -177,7 +192,8 @@ static void qbinary_case(bool mul, const int64_t *a, const int64_t *b, const int
 
 static void qadd_qmul__broadcasts_and_layouts__match_the_formula(void **state)
 {
-    static const int64_t full[] = {4, 2, 20, 31, 37}, channel[] = {4, 1, 20, 1, 1}, scalar[] = {0}, image[] = {4, 2, 20, 1, 1}, row[] = {2, 31, 1};
+    static const int64_t full[] = {4, 2, 20, 31, 37}, channel[] = {4, 1, 20, 1, 1}, scalar[] = {0}, image[] = {4, 2, 20, 1, 1},
+                         row[] = {2, 31, 1};
     const int64_t *const kinds[] = {full, channel, scalar, image, row};
     uint64_t seed = 1;
     for (int mul = 0; mul < 2; mul++)
@@ -194,7 +210,8 @@ static void pool_case(oct_dtype type, oct_p_pool p, int rank, const int64_t *in,
     exec_case e;
     const bool two = rank == 4;
     int64_t out[4] = {in[0], in[1]}, h = two ? in[2] : 1, w = in[rank - 1];
-    const int64_t oh = two ? (h + p.pt + p.pb - ((p.kh - 1) * p.dh + 1)) / p.sh + 1 : 1, ow = (w + p.pl + p.pr - ((p.kw - 1) * p.dw + 1)) / p.sw + 1;
+    const int64_t oh = two ? (h + p.pt + p.pb - ((p.kh - 1) * p.dh + 1)) / p.sh + 1 : 1,
+                  ow = (w + p.pl + p.pr - ((p.kw - 1) * p.dw + 1)) / p.sw + 1;
     out[rank - 1] = ow;
     if (two)
         out[2] = oh;
@@ -270,7 +287,8 @@ static void pool__global_over_many_pixels__same_rule(void **state)
 {
     const int64_t image[] = {1, 70, 40, 41};
     for (int k = 0; k < 8; k++) {
-        const oct_p_pool p = {.is_max = k & 1, .kh = 40, .kw = 41, .sh = 1, .sw = 1, .dh = 1, .dw = 1, .zx = 3, .z = 5, .hi = 255, .scale = 1.1};
+        const oct_p_pool p = {
+            .is_max = k & 1, .kh = 40, .kw = 41, .sh = 1, .sw = 1, .dh = 1, .dw = 1, .zx = 3, .z = 5, .hi = 255, .scale = 1.1};
         pool_case(k & 2 ? OCT_F32 : OCT_U8, p, 4, image, k & 4 ? EXEC_NHWC : EXEC_ODD, EXEC_NHWC, (uint64_t)k);
     }
 }
@@ -281,7 +299,21 @@ static void pool__no_tap_inside__lowest_or_zero(void **state)
     const int64_t one[] = {1, 3, 1, 1};
     for (int k = 0; k < 4; k++) {
         exec_case e;
-        const oct_p_pool p = {.is_max = k & 1, .kh = 2, .kw = 2, .sh = 1, .sw = 1, .dh = 2, .dw = 2, .pt = 1, .pl = 1, .pb = 1, .pr = 1, .zx = 9, .z = 77, .hi = 255, .scale = 1.0};
+        const oct_p_pool p = {.is_max = k & 1,
+                              .kh = 2,
+                              .kw = 2,
+                              .sh = 1,
+                              .sw = 1,
+                              .dh = 2,
+                              .dw = 2,
+                              .pt = 1,
+                              .pl = 1,
+                              .pb = 1,
+                              .pr = 1,
+                              .zx = 9,
+                              .z = 77,
+                              .hi = 255,
+                              .scale = 1.0};
         exec_begin(&e, 1, 1);
         exec_view(&e, 0, k & 2 ? OCT_F32 : OCT_U8, 4, one, EXEC_NHWC);
         exec_view(&e, 1, k & 2 ? OCT_F32 : OCT_U8, 4, one, EXEC_NHWC);

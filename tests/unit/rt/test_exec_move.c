@@ -28,7 +28,8 @@ static void copy_case(oct_dtype dtype, int rank, const int64_t *dims, exec_layou
 static void copy__layouts_and_sizes__moves_every_element(void **state)
 {
     static const oct_dtype types[] = {OCT_U8, OCT_F16, OCT_F32, OCT_S64};
-    static const int64_t shapes[][5] = {{4, 2, 3, 17, 19}, {4, 1, 33, 16, 16}, {4, 2, 64, 7, 5}, {3, 5, 3, 200}, {1, 70000}, {2, 130, 150}, {0}, {4, 2, 0, 3, 1}};
+    static const int64_t shapes[][5] = {
+        {4, 2, 3, 17, 19}, {4, 1, 33, 16, 16}, {4, 2, 64, 7, 5}, {3, 5, 3, 200}, {1, 70000}, {2, 130, 150}, {0}, {4, 2, 0, 3, 1}};
     uint64_t seed = 1;
     for (size_t t = 0; t < 4; t++)
         for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++)
@@ -85,7 +86,7 @@ static void where__broadcast__chooses_per_element(void **state)
         uint8_t *y = exec_result(&e);
         for (int64_t i = 0; i < 280; i++) {
             const uint8_t *from = c[exec_broadcast(4, out, 3, cond, i)] ? va + exec_broadcast(4, out, 1, a, i) * (int64_t)size
-                                                                         : vb + exec_broadcast(4, out, 4, b, i) * (int64_t)size;
+                                                                        : vb + exec_broadcast(4, out, 4, b, i) * (int64_t)size;
             assert_memory_equal(y + i * (int64_t)size, from, size);
         }
         free(y);
@@ -219,7 +220,8 @@ static double read_number(oct_dtype t, bool biased, const void *p, int64_t i)
     }
 }
 
-static const oct_dtype all_types[] = {OCT_F32, OCT_F16, OCT_BF16, OCT_F64, OCT_U8, OCT_S8, OCT_U16, OCT_S16, OCT_S32, OCT_S64, OCT_U32, OCT_U64, OCT_BOOL};
+static const oct_dtype all_types[] = {OCT_F32, OCT_F16, OCT_BF16, OCT_F64, OCT_U8,  OCT_S8,  OCT_U16,
+                                      OCT_S16, OCT_S32, OCT_S64,  OCT_U32, OCT_U64, OCT_BOOL};
 enum { TYPES = 13 };
 
 /* Values that every type can hold: 0 .. 100 (bool: 0 and 1). */
@@ -248,15 +250,18 @@ static void cast__every_pair__keeps_small_integers(void **state)
                     case OCT_BOOL: *(uint8_t *)at = v > 50; break;
                     case OCT_U8: *(uint8_t *)at = (uint8_t)(v + (in_biased ? 128 : 0)); break;
                     case OCT_S8: *(int8_t *)at = (int8_t)v; break;
-                    case OCT_U16: case OCT_S16: *(int16_t *)at = (int16_t)v; break;
-                    case OCT_U32: case OCT_S32: *(int32_t *)at = v; break;
+                    case OCT_U16:
+                    case OCT_S16: *(int16_t *)at = (int16_t)v; break;
+                    case OCT_U32:
+                    case OCT_S32: *(int32_t *)at = v; break;
                     default: *(int64_t *)at = v; break;
                     }
                 }
                 exec_run(&e, oct_exec_cast, &p, false);
                 void *y = exec_result(&e);
                 for (int i = 0; i < 420; i++) {
-                    const double in = read_number(all_types[a], in_biased, e.view[0].data, i), got = read_number(all_types[b], out_biased, y, i);
+                    const double in = read_number(all_types[a], in_biased, e.view[0].data, i),
+                                 got = read_number(all_types[b], out_biased, y, i);
                     double want = all_types[b] == OCT_BOOL ? in != 0.0 : in;
                     if (all_types[b] != OCT_F32 && all_types[b] != OCT_F64 && all_types[b] != OCT_F16 && all_types[b] != OCT_BF16)
                         want = floor(want);
