@@ -5,6 +5,7 @@ JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 PYTHON = $$(test -x .venv/bin/python && echo .venv/bin/python || echo python3)
 OCTAVO = build/release/octavo
+MODELS ?= $(firstword $(wildcard ../shared/models) models)
 export DATA MODEL
 
 help: ## this list
@@ -34,8 +35,11 @@ test: build dev ## everything: check, sanitizers, conformance, command line, end
 demo: build ## from nothing to a measured INT8 model (DATA=... MODEL=... for your own)
 	@tools/demo $(OCTAVO)
 
-bench: build ## the benchmark programs
+bench: build ## kernels, INT8 against float step by step, other engines (MODELS=folder of ONNX files)
+	@tools/setup python
 	@for b in $$(find build/release -maxdepth 1 -type f -executable -name 'bench_*' | sort); do echo "== $$b"; $$b || exit 1; done
+	@$(PYTHON) bench/int8_vs_float.py $(OCTAVO) --models $(MODELS)
+	@$(PYTHON) bench/peers.py $(OCTAVO) --models $(MODELS)
 
 install: build ## into PREFIX (default /usr/local)
 	@cmake --install build/release --prefix $(PREFIX)
