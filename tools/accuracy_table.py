@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Accuracy of PTQ for each solver x scheme x weight granularity, as a Markdown table (docs/accuracy.md).
 
-    tools/accuracy_table.py OCTAVO [MODEL-SUBSTRING...]     default: the mobile and the transformer models of ../shared
+    tools/accuracy_table.py OCTAVO [MODEL-SUBSTRING...] [--limit N]     default: the mobile and the transformer models of ../shared
 
-Calibrates on 512 training images (seed 0) and measures on all test images. Needs ../shared and, for unpacking it once, numpy and Pillow.
+Calibrates on 512 training images (seed 0) and measures on all 10,000 test images, or on N of them. Needs ../shared and, for unpacking it once, numpy and Pillow.
 """
 import json
 import subprocess
@@ -12,7 +12,13 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
-octavo, wanted = sys.argv[1], sys.argv[2:] or ["mobilenetv2_cifar10.onnx", "vit_"]
+args = sys.argv[1:]
+limit = []
+if "--limit" in args:
+    at = args.index("--limit")
+    limit = args[at:at + 2]
+    del args[at:at + 2]
+octavo, wanted = args[0], args[1:] or ["mobilenetv2_cifar10.onnx", "vit_"]
 images = ROOT / "build" / "accuracy" / "cifar10"
 if not (SHARED / "models" / "models.json").exists():
     sys.exit("skipped: the shared models and images are not here")
@@ -43,7 +49,7 @@ for m in json.loads((SHARED / "models" / "models.json").read_text()):
             for granularity in ("per channel", "per tensor"):
                 run("quantize", model, "--data", images / "train", "--limit", 512, *pre, "--solver", solver.split()[0], *extra, "--scheme", scheme,
                     *(["--per-tensor"] if granularity == "per tensor" else []), "-o", q)
-                e = json.loads(run("eval", model, q, "--data", images / "test", *pre, "--batch", 16, "--json"))
+                e = json.loads(run("eval", model, q, "--data", images / "test", *pre, "--batch", 16, *limit, "--json"))
                 a, b, v = *e["models"], e["verdict"]
                 print(f"| {m['file'].removesuffix('.onnx')} | {solver} | {'u8 affine' if scheme == 'affine' else 's8 symmetric'} | {granularity} | {b['top1']:.2f} | "
                       f"{b['top1'] - a['top1']:+.2f} | {v['agree']:.2f} | {v['ci95'][0]:+.2f} to {v['ci95'][1]:+.2f} |", flush=True)
