@@ -1,6 +1,7 @@
 /* Integer operators from float operators between DQ and Q (DESIGN 5.2).  A formed node (node->int8) reads and writes code tensors; their
  * quant is the whole arithmetic. What lies between operator and Q is fused on the way: sum with a quantized residual, Relu, Clip. */
 #include <math.h>
+#include "opt/form.h"
 #include "opt/pass.h"
 
 bool oct_clamp_of(const oct_node *n, float *lo, float *hi)
@@ -90,8 +91,7 @@ static oct_status absorb(oct_graph *g, oct_node *n, const chain *c)
 /* --- weighted operators --- */
 static bool is_weighted(oct_op op) { return op == OCT_OP_CONV || op == OCT_OP_CONV_TRANSPOSE || op == OCT_OP_GEMM || op == OCT_OP_MATMUL; }
 
-/* Axis of the output channels in the weights, for rank `rank`. */
-static int weight_axis(const oct_node *n, int rank)
+int oct_weight_axis(const oct_node *n)
 {
     switch (n->op) {
     case OCT_OP_CONV:
@@ -101,7 +101,7 @@ static int weight_axis(const oct_node *n, int rank)
     case OCT_OP_GEMM:
         return oct_node_int(n, "transB", 0) ? 0 : 1;
     default:
-        return rank - 1;
+        return n->inputs[1]->shape.rank - 1;
     }
 }
 
@@ -111,7 +111,7 @@ static bool weights_fit(const oct_node *n, const oct_value *w)
         return false;
     if (n->op == OCT_OP_MATMUL && w->shape.rank != 2)
         return false;
-    return w->quant->n == 1 || w->quant->axis == weight_axis(n, w->shape.rank);
+    return w->quant->n == 1 || w->quant->axis == oct_weight_axis(n);
 }
 
 static bool bias_fits(const oct_node *n)
@@ -149,7 +149,7 @@ oct_status oct_pass_form_weighted(const oct_opt *opt, int64_t *changes)
 }
 
 /* --- operators without weights: DQ on every input and Q on the output --- */
-static bool is_spatial_mean(const oct_node *n)
+bool oct_is_spatial_mean(const oct_node *n)
 {
     int64_t axes[OCT_MAX_RANK];
     int rank = n->inputs[0]->shape.rank, count = oct_value_ints(oct_node_in(n, 1), axes, OCT_MAX_RANK);
@@ -173,7 +173,7 @@ static int code_inputs(const oct_node *n)
     case OCT_OP_GLOBAL_AVERAGE_POOL:
         return 1;
     case OCT_OP_REDUCE_MEAN:
-        return is_spatial_mean(n) ? 1 : 0;
+        return oct_is_spatial_mean(n) ? 1 : 0;
     case OCT_OP_RESIZE:
         return strcmp(oct_node_string(n, "mode", "nearest"), "linear") == 0 ? 1 : 0;
     case OCT_OP_NOT:

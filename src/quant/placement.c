@@ -73,20 +73,6 @@ bool oct_is_quantizable(const oct_node *n)
     }
 }
 
-int oct_weight_axis(const oct_node *n)
-{
-    switch (n->op) {
-    case OCT_OP_CONV:
-        return 0;
-    case OCT_OP_CONV_TRANSPOSE:
-        return 1;
-    case OCT_OP_GEMM:
-        return oct_node_int(n, "transB", 0) ? 0 : 1;
-    default:
-        return n->inputs[1]->shape.rank - 1;
-    }
-}
-
 /* --- sums --- */
 
 /* y is a product into which an Add can be fused: its only user is that Add. A constant bias sum may stand between. */
@@ -127,18 +113,6 @@ static void place_add(sweep *s, oct_node *n)
 }
 
 /* --- operators without weights --- */
-
-static bool is_spatial_mean(const oct_node *n)
-{
-    int64_t axes[OCT_MAX_RANK];
-    int rank = n->inputs[0]->shape.rank, count = oct_value_ints(oct_node_in(n, 1), axes, OCT_MAX_RANK);
-    if (rank != 4 || count != 2)
-        return false;
-    for (int i = 0; i < 2; i++)
-        if ((axes[i] < 0 ? axes[i] + rank : axes[i]) != 2 + i)
-            return false;
-    return true;
-}
 
 /* Output 0 has exactly the values of input 0 (and zeros), so that one scale serves both without loss. */
 static bool keeps_values(const oct_node *n)
@@ -217,7 +191,7 @@ static void place(sweep *s, oct_node *n)
             ask(s, n, 0);
         break;
     case OCT_OP_REDUCE_MEAN:
-        if (is_spatial_mean(n) && wanted(s, n->outputs[0]))
+        if (oct_is_spatial_mean(n) && wanted(s, n->outputs[0]))
             ask(s, n, 0);
         break;
     case OCT_OP_CONCAT:

@@ -5,6 +5,7 @@
 #define OCT_QUANT_PLACEMENT_H
 
 #include "ir/op.h"
+#include "opt/form.h"
 
 /* A tensor that gets a Q/DQ pair. Points of one group have the same scale and zero. */
 typedef struct oct_qpoint {
@@ -32,7 +33,5 @@ void oct_placement_free(oct_placement *p);
 
 /* A Conv, ConvTranspose, Gemm or MatMul that can run on codes: constant float weights, activation input. */
 bool oct_is_quantizable(const oct_node *n);
-/* Axis of the output channels in the weights of such a node. */
-int oct_weight_axis(const oct_node *n);
 
 #endif
