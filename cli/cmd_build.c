@@ -42,7 +42,7 @@ int cmd_build(int argc, char **argv)
         goto done;
     }
     oct_status s = oct_model_load(c.args[0], &model);
-    oct_build_options options = {.batch = c.o.batch, .dims = dims.items, .dim_count = dims.count, .force_float = as_float};
+    oct_build_options options = {.batch = c.o.batch, .dims = dims.items, .dim_count = dims.count, .mode = as_float ? OCT_BUILD_FLOAT : OCT_BUILD_FASTEST};
     if (s == OCT_OK)
         s = oct_plan_build(model, &options, &plan);
     if (s == OCT_OK)

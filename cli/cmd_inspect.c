@@ -43,7 +43,7 @@ int cmd_inspect(int argc, char **argv)
         goto done;
     oct_status s = cli_subject_open(c.args[0], &subject);
     if (s == OCT_OK && subject.model) {
-        oct_build_options options = {.batch = c.o.batch, .dims = dims.items, .dim_count = dims.count, .force_float = as_float};
+        oct_build_options options = {.batch = c.o.batch, .dims = dims.items, .dim_count = dims.count, .mode = as_float ? OCT_BUILD_FLOAT : OCT_BUILD_FASTEST};
         s = oct_plan_build(subject.model, &options, &subject.plan);
     }
     if (s == OCT_OK)

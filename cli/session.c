@@ -39,7 +39,7 @@ static oct_status build_for_arrays(cli_session *s, const cli *c, const oct_model
             }
     for (int i = 0; status == OCT_OK && given && i < given->count; i++)
         dims[count++] = given->items[i];
-    oct_build_options options = {.batch = batch < n ? batch : n, .dims = dims, .dim_count = (int)count, .force_float = as_float};
+    oct_build_options options = {.batch = batch < n ? batch : n, .dims = dims, .dim_count = (int)count, .mode = as_float ? OCT_BUILD_FLOAT : OCT_BUILD_FASTEST};
     if (status == OCT_OK)
         status = oct_plan_build(m, &options, &s->owned);
     free(texts);
@@ -82,7 +82,7 @@ oct_status cli_session_open(cli_session *s, const cli *c, const cli_subject *sub
         status = build_for_arrays(s, c, subject->model, arrays, dims, as_float);
     } else if (!s->plan) {
         oct_build_options options = {.batch = c->o.batch ? c->o.batch : batch, .dims = dims ? dims->items : NULL, .dim_count = dims ? dims->count : 0,
-                                     .force_float = as_float};
+                                     .mode = as_float ? OCT_BUILD_FLOAT : OCT_BUILD_FASTEST};
         status = oct_plan_build(subject->model, &options, &s->owned);
     }
     if (status == OCT_OK) {

@@ -1,12 +1,13 @@
 /* Builder, plan and context: from a model to INT8 inference.
  *
  * A plan is immutable and may be shared by threads; a context (scratch memory and a thread team) belongs to one thread
- * at a time. liboctavo_rt.so holds everything here but oct_plan_build and oct_plan_inspect_json. */
+ * at a time. liboctavo_rt.so holds everything here but the builder, oct_plan_build and oct_plan_inspect_json. */
 #ifndef OCTAVO_ENGINE_H
 #define OCTAVO_ENGINE_H
 
 #include <stdbool.h>
 #include "model.h"
+#include "quant.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -15,18 +16,58 @@ extern "C" {
 typedef struct oct_plan oct_plan;
 typedef struct oct_context oct_context;
 
-/* How a plan is built. Zero-initialise; zeros are the defaults. */
+/* Which layers run in INT8. */
+typedef enum oct_build_mode {
+    OCT_BUILD_FASTEST = 0, /* calibrated (ranges were given): INT8 where it makes the model faster; Q/DQ model: obeyed as it is */
+    OCT_BUILD_INT8,        /* calibrated: INT8 wherever ranges and kernels exist, nothing is timed for it; Q/DQ model: obeyed */
+    OCT_BUILD_FLOAT        /* every layer in float; the Q/DQ of a model still round the values */
+} oct_build_mode;
+
+typedef enum oct_layer_precision { OCT_LAYER_ANY = 0, OCT_LAYER_INT8, OCT_LAYER_FLOAT } oct_layer_precision;
+
+/* How a plan is built. Zero-initialise; zeros are the defaults. Nothing is timed at level 0: kernels follow from shapes and the CPU
+ * level, precision from a cost model, so that the same model gives the same plan. */
 typedef struct oct_build_options {
     int64_t batch;               /* value of a free first dimension; 0 = 1. A model with a fixed one keeps it */
     const char *const *dims;     /* "symbol=value" or "input:axis=value" for other free dimensions; may be NULL */
     int dim_count;
-    bool force_float;            /* ignore Q/DQ arithmetic: run every layer in float (Q/DQ still round the values) */
+    oct_build_mode mode;
     const char *const *taps;     /* tensors of the source model to keep readable (oct_context_get_tap) */
     int tap_count;
+    int level;                   /* 0: nothing is timed; 1: precision is; 2: kernels too; 3: kernels of lower CPU levels as well */
+    int threads;                 /* that steps are timed with; 0 = all cores */
+    bool obey;                   /* a precision set for a layer that cannot be had fails the build (DEMAND); else it is a note */
+    bool deterministic;          /* times come from the timing cache or the cost model only */
+    bool random_tactics;         /* every kernel choice at random, from tactic_seed: for tests */
+    uint64_t tactic_seed;
+    const char *timing_cache;    /* file of measured times: read when it is there, written back; NULL = none */
+    const char *const *timing_merge; /* further such files, read only */
+    int timing_merge_count;
+    void (*progress)(void *user, const char *what, int64_t done, int64_t total);
+    void *user;
 } oct_build_options;
 
-/* Lower a model to a plan for this machine. Errors: UNSUPPORTED and CONTENT, naming the node. opts may be NULL. */
+/* Lower a model to a plan for this machine, without ranges. Errors: UNSUPPORTED and CONTENT, naming the node. opts may be NULL. */
 OCT_API OCT_MUST_USE oct_status oct_plan_build(const oct_model *model, const oct_build_options *opts, oct_plan **out);
+
+/* A builder holds what oct_plan_build has no room for: the ranges of calibrated mode (DESIGN 5.1) and constraints of single layers.
+ * The model must outlive it. One thread at a time. */
+typedef struct oct_builder oct_builder;
+OCT_API OCT_MUST_USE oct_status oct_builder_create(const oct_model *model, oct_builder **out);
+OCT_API void oct_builder_destroy(oct_builder *b);
+/* Range of one tensor of the model, in real units; wins over a cache, whenever that is loaded. USAGE when min > max, when one is not
+ * finite, or when the model computes no such tensor; CONTENT when the model is quantized already. */
+OCT_API OCT_MUST_USE oct_status oct_builder_set_range(oct_builder *b, const char *tensor, float min, float max);
+/* Ranges of a calibration cache, of either form. CONTENT when it belongs to another model, or the model is quantized already. */
+OCT_API OCT_MUST_USE oct_status oct_builder_load_ranges(oct_builder *b, const char *path);
+OCT_API OCT_MUST_USE oct_status oct_builder_add_ranges(oct_builder *b, const oct_ranges *ranges); /* the same, from memory; copied */
+/* layer: name of a node of the source model, or its first output where it has none; USAGE when there is none such. */
+OCT_API OCT_MUST_USE oct_status oct_builder_set_precision(oct_builder *b, const char *layer, oct_layer_precision precision);
+OCT_API OCT_MUST_USE oct_status oct_builder_build(oct_builder *b, const oct_build_options *opts, oct_plan **out);
+/* What the last build did and why, as JSON: {"mode","chosen","candidates":[{"name","ms"}],"layers":[{"layer","op","precision","reason",
+ * "int8_us","float_us"}],"notes":[...]}; times only where something was timed. USAGE before the first build. Free with oct_string_free. */
+OCT_API OCT_MUST_USE oct_status oct_builder_report_json(const oct_builder *b, char **json);
+
 /* Plan files are checked in full (magic, version, CPU level, checksums, every offset) before use. */
 OCT_API OCT_MUST_USE oct_status oct_plan_load(const char *path, oct_plan **out);
 OCT_API OCT_MUST_USE oct_status oct_plan_save(const oct_plan *plan, const char *path);

@@ -108,7 +108,7 @@ oct_status oct_build_graph(oct_graph *g, const oct_build_options *opts, unsigned
 oct_status oct_plan_build(const oct_model *model, const oct_build_options *opts, oct_plan **out)
 {
     oct_graph *g;
-    unsigned stages = OCT_OPT_EXPORT | OCT_OPT_FUSE | (opts && opts->force_float ? 0 : OCT_OPT_QDQ);
+    unsigned stages = OCT_OPT_EXPORT | OCT_OPT_FUSE | (opts && opts->mode == OCT_BUILD_FLOAT ? 0 : OCT_OPT_QDQ);
     OCT_TRY(oct_graph_clone(model->graph, &g));
     oct_status s = oct_build_graph(g, opts, stages, out);
     oct_graph_destroy(g);

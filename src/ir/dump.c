@@ -189,6 +189,8 @@ static void put_node(oct_text *t, const oct_graph *g, const oct_node *n)
     put_fused(t, &n->fused);
     if (n->int8)
         oct_text_printf(t, " int8");
+    if (n->hold)
+        oct_text_printf(t, " hold");
     if (n->source_count > 1 || (n->source_count == 1 && strcmp(n->sources[0], n->name) != 0))
         for (int32_t i = 0; i < n->source_count; i++)
             oct_text_printf(t, "%s%s", i ? "," : " # sources ", n->sources[i]);

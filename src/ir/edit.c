@@ -152,6 +152,9 @@ oct_status oct_node_add_source(oct_graph *g, oct_node *n, const oct_node *from)
     }
     n->sources = list;
     n->source_count = total;
+    n->hold |= from->hold;
+    if (from->hold && !n->reason)
+        n->reason = from->reason;
     return OCT_OK;
 }
 

@@ -264,6 +264,7 @@ static oct_status copy_node(const oct_graph *from, oct_graph *g, const oct_node 
     for (int32_t i = 0; i < n->attr_count; i++)
         OCT_TRY(oct_node_set_attr(g, copy, &n->attrs[i]));
     copy->int8 = n->int8;
+    copy->hold = n->hold;
     copy->fused = n->fused;
     if (n->fused.inner_quant)
         OCT_TRY(copy_quant(g, n->fused.inner_quant, &copy->fused.inner_quant));

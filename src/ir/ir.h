@@ -84,8 +84,9 @@ struct oct_node {
     oct_attr *attrs;
     int32_t attr_count;
     bool int8;             /* formed by the Q/DQ passes: activation inputs and outputs are code tensors with quant, weights too */
+    bool hold;             /* stays float: no integer operator is formed of it. reason says why */
     oct_fused fused;
-    const char **sources;  /* names of the source-model nodes that this node stands for; at least its own */
+    const char **sources;  /* names of the source-model nodes that this node stands for: its own, none where a pass of ours put it in */
     int32_t source_count;
     const char *reason;    /* why this node is not INT8; NULL when nobody has asked */
     int32_t mark;
@@ -126,7 +127,7 @@ oct_status oct_node_set_input(oct_graph *g, oct_node *n, int index, oct_value *v
 oct_status oct_node_set_output(oct_graph *g, oct_node *n, int index, oct_value *v);
 void oct_node_remove(oct_graph *g, oct_node *n);      /* its outputs lose their producer */
 oct_status oct_value_replace_uses(oct_graph *g, oct_value *from, oct_value *to); /* users only, not graph outputs */
-oct_status oct_node_add_source(oct_graph *g, oct_node *n, const oct_node *from); /* append from's sources, without doubles */
+oct_status oct_node_add_source(oct_graph *g, oct_node *n, const oct_node *from); /* append from's sources, without doubles; a held part holds the whole */
 oct_status oct_graph_sort(oct_graph *g);              /* topological; CONTENT names a node on a cycle */
 void oct_graph_sweep(oct_graph *g);                   /* drop nodes whose outputs nobody needs, and unused values */
 oct_status oct_graph_add_symbol(oct_graph *g, const char *name, int64_t *dim); /* existing or new; *dim is the coded dimension */

@@ -44,7 +44,7 @@ static bool follow(oct_value *y, bool may_add, chain *c)
     for (;;) {
         oct_node *u = oct_value_only_user(at);
         float lo, hi;
-        if (!u || u->int8)
+        if (!u || u->int8 || u->hold)
             return false;
         if (u->op == OCT_OP_QUANTIZE) {
             c->q = oct_only_quantize(at);
@@ -128,7 +128,7 @@ oct_status oct_pass_form_weighted(const oct_opt *opt, int64_t *changes)
     oct_graph *g = opt->g;
     for (int64_t i = 0; i < g->node_count; i++) {
         oct_node *n = g->nodes[i];
-        if (!is_weighted(n->op) || n->int8)
+        if (!is_weighted(n->op) || n->int8 || n->hold)
             continue;
         oct_value *x = oct_tensor_codes_of(n->inputs[0]), *w = oct_codes_of(n->inputs[1]);
         if (!x || x->data || !weights_fit(n, w) || !bias_fits(n) ||
@@ -194,7 +194,7 @@ oct_status oct_pass_form_elementwise(const oct_opt *opt, int64_t *changes)
     oct_graph *g = opt->g;
     for (int64_t i = 0; i < g->node_count; i++) {
         oct_node *n = g->nodes[i];
-        int inputs = n->int8 ? 0 : code_inputs(n);
+        int inputs = n->int8 || n->hold ? 0 : code_inputs(n);
         bool ok = inputs > 0;
         for (int k = 0; ok && k < inputs; k++)
             ok = k < n->input_count && oct_tensor_codes_of(n->inputs[k]) != NULL;

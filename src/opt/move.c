@@ -14,7 +14,7 @@ static bool pads_exactly(const oct_node *n)
 /* Moves values of input 0 (Concat: of all inputs) unchanged, or picks among them by order. */
 static bool commutes(const oct_node *n)
 {
-    if (n->int8)
+    if (n->int8 || n->hold)
         return false;
     switch (n->op) {
     case OCT_OP_MAX_POOL:

@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "ir/strmap.h"
 
+#define OCT_SOLVER_USER "user" /* solver of a range that was set by hand */
+
 typedef struct oct_range_entry {
     char *tensor;
     float min, max;      /* finite, min <= max */
@@ -32,6 +34,8 @@ oct_status oct_ranges_create(oct_scheme scheme, oct_ranges **out);
 /* Add or replace. CONTENT when not finite or min > max. Scale and zero follow from the scheme unless scale > 0 is given. */
 oct_status oct_ranges_put(oct_ranges *r, const oct_range_entry *entry);
 const oct_range_entry *oct_ranges_find(const oct_ranges *r, const char *tensor);
+/* CONTENT when r belongs to another float model than that of this hash; ranges without a hash suit every model. */
+oct_status oct_ranges_check_model(const oct_ranges *r, const char *hash);
 oct_status oct_ranges_set_method(oct_ranges *r, const char *method); /* copied */
 
 /* Weight scales: per output channel (axis) or per tensor, symmetric s8, codes in [-127, 127]: s = absmax/127, dead channels s = 1; a channel so

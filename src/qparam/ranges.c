@@ -75,6 +75,13 @@ const oct_range_entry *oct_ranges_find(const oct_ranges *r, const char *tensor)
     return oct_strmap_find(&r->names, tensor, &at) ? &r->entries[at] : NULL;
 }
 
+oct_status oct_ranges_check_model(const oct_ranges *r, const char *hash)
+{
+    if (r->hash[0] && strcmp(hash, r->hash) != 0)
+        return oct_fail(OCT_ERR_CONTENT, "the ranges belong to another model: its hash is %s, this model's is %s", r->hash, hash);
+    return OCT_OK;
+}
+
 oct_status oct_ranges_set_method(oct_ranges *r, const char *method)
 {
     char *copy;
@@ -102,5 +109,5 @@ oct_status oct_ranges_set(oct_ranges *ranges, const char *tensor, float min, flo
         return oct_fail(OCT_ERR_USAGE, "a range needs the name of a tensor");
     if (!isfinite(min) || !isfinite(max) || min > max)
         return oct_fail(OCT_ERR_USAGE, "the range of tensor '%s' is [%g, %g]: it must be finite, min <= max", tensor, min, max);
-    return oct_ranges_put(ranges, &(oct_range_entry){.tensor = (char *)tensor, .min = min, .max = max, .solver = "user", .error = -1});
+    return oct_ranges_put(ranges, &(oct_range_entry){.tensor = (char *)tensor, .min = min, .max = max, .solver = OCT_SOLVER_USER, .error = -1});
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 #include "base/rng.h"
 #include "build/build.h"
-#include "quant/placement.h"
+#include "qparam/placement.h"
 #include "quant/quantize.h"
 #include "quant/solver.h"
 
@@ -263,7 +263,7 @@ static oct_status build(oct_calibrator *cal, const oct_tensor *inputs, int64_t b
     oct_status s = OCT_OK;
     oct_arena *arena = NULL;
     const oct_graph *g = cal->model->graph;
-    oct_build_options o = {.batch = batch, .force_float = true};
+    oct_build_options o = {.batch = batch, .mode = OCT_BUILD_FLOAT};
     const char **taps;
     drop_plan(cal);
     OCT_TRY(oct_arena_create(&arena));

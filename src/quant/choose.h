@@ -3,7 +3,7 @@
 #define OCT_QUANT_CHOOSE_H
 
 #include "quant/calibrator.h"
-#include "quant/placement.h"
+#include "qparam/placement.h"
 #include "quant/solver.h"
 
 enum { OCT_CANDIDATES = 10 };

@@ -6,7 +6,7 @@
 #include "qparam/qparam.h"
 #include "quant/choose.h"
 #include "quant/meter.h"
-#include "quant/quantize.h"
+#include "qparam/insert.h"
 
 /* A plain configuration replaces the tensor-by-tensor choice when its error is below this part of the choice's. */
 #define KEEP 0.97
@@ -151,7 +151,7 @@ static oct_status model_error(const oct_calibrator *cal, oct_meter *m, const oct
     *error = 0;
     OCT_TRY(oct_graph_clone(cal->model->graph, &g));
     oct_meter_mark(m, g);
-    OCT_TRY_DONE(oct_quantize_graph(g, r, cal->opts.per_tensor));
+    OCT_TRY_DONE(oct_insert_qdq(g, r, cal->opts.per_tensor));
     given = g;
     g = NULL;
     OCT_TRY_DONE(oct_probe_open(cal, given, OCT_OPT_EXPORT | OCT_OPT_QDQ | OCT_OPT_FUSE, &cal->kept[0], &p));

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 #include "qparam/qparam.h"
-#include "quant/placement.h"
+#include "qparam/placement.h"
 
 /* "tensor>user.input tensor>..." with groups as letters: a tensor's letter is its group's. */
 static void describe(const oct_graph *g, char *out)
@@ -177,7 +177,8 @@ static void quantizer__wrong_ranges__content_and_output_untouched(void **state)
     oct_ranges_destroy(r);
 }
 
-static void quantizer__missing_range__that_layer_stays_float(void **state)
+/* A layer needs a range for every tensor of it that gets a pair: c0 reads x and writes a. */
+static void quantizer__missing_range__layers_that_touch_it_stay_float(void **state)
 {
     (void)state;
     oct_model *m = net_residual(), *q = NULL;
@@ -185,9 +186,32 @@ static void quantizer__missing_range__that_layer_stays_float(void **state)
     OK(oct_ranges_create(OCT_SCHEME_AFFINE, &r));
     OK(oct_ranges_set(r, "x", -1, 1));
     OK(oct_model_quantize(m, r, NULL, &q));
+    assert_int_equal(count_ops(q, OCT_OP_QUANTIZE), 0);
+    oct_model_destroy(q);
+    OK(oct_ranges_set(r, "a", 0, 1));
+    OK(oct_model_quantize(m, r, NULL, &q));
     assert_int_equal(count_ops(q, OCT_OP_QUANTIZE), 1);
     assert_int_equal(count_ops(q, OCT_OP_DEQUANTIZE), 2);
+    assert_int_equal(find(q, "c0")->inputs[1]->producer->op, OCT_OP_DEQUANTIZE);
     assert_int_equal(find(q, "c1")->inputs[1]->dtype, OCT_F32);
+    oct_model_destroy(q);
+    oct_model_destroy(m);
+    oct_ranges_destroy(r);
+}
+
+/* s, p and d share a scale; what the user says of one of them is the scale of all. */
+static void quantizer__range_set_by_hand__wins_in_its_group(void **state)
+{
+    (void)state;
+    oct_model *m = net_residual(), *q = NULL;
+    oct_ranges *r = ranges_for(m, OCT_SCHEME_SYMMETRIC);
+    for (int64_t i = 0; i < r->count; i++)
+        r->entries[i].solver = "max";
+    OK(oct_ranges_set(r, "p", -2.54f, 1));
+    OK(oct_model_quantize(m, r, NULL, &q));
+    float scale = 0;
+    assert_true(oct_value_scalar(oct_value_find(q->graph, "s_scale"), &scale));
+    assert_float_equal(scale, 2.54f / 127, 1e-7);
     oct_model_destroy(q);
     oct_model_destroy(m);
     oct_ranges_destroy(r);
@@ -216,7 +240,8 @@ int main(void)
         cmocka_unit_test(quantizer__residual_network__pairs_weights_and_metadata),
         cmocka_unit_test(quantizer__bias__lies_on_the_grid_of_the_products),
         cmocka_unit_test(quantizer__wrong_ranges__content_and_output_untouched),
-        cmocka_unit_test(quantizer__missing_range__that_layer_stays_float),
+        cmocka_unit_test(quantizer__missing_range__layers_that_touch_it_stay_float),
+        cmocka_unit_test(quantizer__range_set_by_hand__wins_in_its_group),
         cmocka_unit_test(quantizer__weights_not_finite__content_naming_the_node),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,8 +1,8 @@
-/* Where Q/DQ pairs go in a float graph (DESIGN 4.6; docs/numerics.md "placement").  Looks only; quantize.c inserts.
+/* Where Q/DQ pairs go in a float graph (DESIGN 4.6; docs/numerics.md "placement").  Looks only; insert.c inserts.
  *
  * The graph is what OCT_OPT_EXPORT leaves. Calibrator and quantizer analyse the same graph, hence agree. */
-#ifndef OCT_QUANT_PLACEMENT_H
-#define OCT_QUANT_PLACEMENT_H
+#ifndef OCT_QPARAM_PLACEMENT_H
+#define OCT_QPARAM_PLACEMENT_H
 
 #include "ir/op.h"
 #include "opt/form.h"
@@ -31,7 +31,9 @@ typedef struct oct_placement {
 oct_status oct_placement_make(const oct_graph *g, oct_placement *out); /* zero-initialised by the call */
 void oct_placement_free(oct_placement *p);
 
-/* A Conv, ConvTranspose, Gemm or MatMul that can run on codes: constant float weights, activation input. */
+/* A Conv, ConvTranspose, Gemm or MatMul that can run on codes: constant float weights, activation input, not held. */
 bool oct_is_quantizable(const oct_node *n);
+/* The tensor whose codes an operator with result y writes: behind the Relu or Clip that fuses with it, else y. */
+const oct_value *oct_behind_activation(const oct_value *y);
 
 #endif

@@ -1,6 +1,6 @@
 /* The placement rules, one sweep from the outputs to the inputs: a node that runs on codes asks for them at its inputs, and what only
  * moves values passes the question on.  Residual streams of transformers stay float, because LayerNorm and BatchNormalization do not ask. */
-#include "quant/placement.h"
+#include "qparam/placement.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -58,7 +58,7 @@ static bool is_constant_float(const oct_value *v) { return v && v->data && v->dt
 bool oct_is_quantizable(const oct_node *n)
 {
     const oct_value *w = oct_node_in(n, 1), *b = oct_node_in(n, 2);
-    if (!is_activation(oct_node_in(n, 0)) || !is_constant_float(w) || w->bytes == 0 || (b && !is_constant_float(b)))
+    if (n->hold || !is_activation(oct_node_in(n, 0)) || !is_constant_float(w) || w->bytes == 0 || (b && !is_constant_float(b)))
         return false;
     switch (n->op) {
     case OCT_OP_CONV:
@@ -90,16 +90,16 @@ static bool takes_sum(const oct_value *y)
 }
 
 /* What the codes of an operator with fused activation are codes of. */
-static const oct_value *behind_activation(const oct_value *y)
+const oct_value *oct_behind_activation(const oct_value *y)
 {
     const oct_node *u = oct_value_only_user(y);
-    return u && (u->op == OCT_OP_RELU || u->op == OCT_OP_CLIP) && u->inputs[0] == y ? u->outputs[0] : y;
+    return u && !u->hold && (u->op == OCT_OP_RELU || u->op == OCT_OP_CLIP) && u->inputs[0] == y ? u->outputs[0] : y;
 }
 
 static void place_add(sweep *s, oct_node *n)
 {
     oct_value *a = n->inputs[0], *b = n->inputs[1];
-    if (!is_activation(a) || !is_activation(b) || !oct_shape_equal(&a->shape, &b->shape) || !wanted(s, behind_activation(n->outputs[0])))
+    if (!is_activation(a) || !is_activation(b) || !oct_shape_equal(&a->shape, &b->shape) || !wanted(s, oct_behind_activation(n->outputs[0])))
         return;
     int fused = -1;
     /* The later of two products is fused: the other one's result exists by then. */
@@ -169,6 +169,8 @@ static void place_concat(sweep *s, oct_node *n)
 
 static void place(sweep *s, oct_node *n)
 {
+    if (n->hold)
+        return;
     if (oct_is_quantizable(n)) {
         ask(s, n, 0);
         return;

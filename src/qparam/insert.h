@@ -1,0 +1,11 @@
+/* Q/DQ pairs into a float graph, for given ranges: the step that quantizer and builder share.  DESIGN 4.6, 5.1. */
+#ifndef OCT_QPARAM_INSERT_H
+#define OCT_QPARAM_INSERT_H
+
+#include "qparam/qparam.h"
+#include "ir/ir.h"
+
+/* Insert Q/DQ into a float graph that OCT_OPT_EXPORT has left. Nodes that are held (node->hold) get none. CONTENT when no range fits. */
+oct_status oct_insert_qdq(oct_graph *g, const oct_ranges *ranges, bool per_tensor);
+
+#endif
