@@ -1,4 +1,4 @@
-/* Calibration as `calibrate` and `quantize` share it. Streams: one batch of samples at a time, whatever the set's size. */
+/* Calibration as `calibrate`, `quantize` and `build` share it. Streams: one batch of samples at a time, whatever the set's size. */
 #include "calibration.h"
 
 #include <stdlib.h>
@@ -68,6 +68,36 @@ done:
     oct_dataset_destroy(set);
     free(ports);
     return status;
+}
+
+int cli_obtain_ranges(const cli *c, const char *cache, const oct_quant_options *options, const oct_model *model, const oct_preprocess *pre, oct_ranges **out,
+                      int64_t *samples, int64_t *skipped)
+{
+    oct_calibrator *cal = NULL;
+    oct_status s = cache ? oct_ranges_load(cache, out) : oct_calibrator_create(model, options, &cal);
+    if (s != OCT_OK)
+        return cli_report(c, s);
+    if (cache) {
+        if (!*oct_ranges_model_hash(*out))
+            cli_note(c, "'%s' does not say which model it belongs to: not checked", cache);
+        return 0;
+    }
+    int status = cli_calibrate(c, cal, model, pre, 0, 0, skipped);
+    if (!status && (s = oct_calibrator_solve(cal, out)) != OCT_OK)
+        status = cli_report(c, s);
+    *samples = oct_calibrator_sample_count(cal);
+    oct_calibrator_destroy(cal);
+    return status;
+}
+
+oct_status cli_keep_preprocess(oct_model *model, const oct_preprocess *pre)
+{
+    char *text = NULL;
+    oct_status s = oct_preprocess_format(pre, &text);
+    if (s == OCT_OK)
+        s = oct_model_set_metadata(model, CLI_PREPROCESS_KEY, text);
+    oct_string_free(text);
+    return s;
 }
 
 cJSON *cli_solver_counts(const oct_ranges *ranges)

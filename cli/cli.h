@@ -71,6 +71,7 @@ typedef struct cli_progress {
 double cli_seconds(void); /* monotonic */
 void cli_progress_begin(cli_progress *p, const cli *c, const char *what);
 void cli_progress_update(void *progress, int64_t done, int64_t total);
+void cli_progress_clear(cli_progress *p); /* no last line */
 void cli_progress_end(cli_progress *p, int64_t done);
 
 int cli_threads(const cli *c); /* --threads, or the cores that this process may use */

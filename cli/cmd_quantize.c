@@ -10,42 +10,6 @@ typedef struct job {
     int64_t samples, skipped;
 } job;
 
-/* Ranges from --ranges, or from --data through a calibrator. */
-static int obtain_ranges(const cli *c, job *j, const oct_model *model, const oct_preprocess *pre, oct_ranges **out)
-{
-    int status = 0;
-    oct_status s = OCT_OK;
-    oct_calibrator *cal = NULL;
-    if (j->ranges_file) {
-        s = oct_ranges_load(j->ranges_file, out);
-        if (s != OCT_OK)
-            return cli_report(c, s);
-        if (!*oct_ranges_model_hash(*out))
-            cli_note(c, "'%s' does not say which model it belongs to: not checked", j->ranges_file);
-        return 0;
-    }
-    s = oct_calibrator_create(model, &j->options, &cal);
-    if (s != OCT_OK)
-        return cli_report(c, s);
-    status = cli_calibrate(c, cal, model, pre, 0, 0, &j->skipped);
-    if (!status && (s = oct_calibrator_solve(cal, out)) != OCT_OK)
-        status = cli_report(c, s);
-    j->samples = oct_calibrator_sample_count(cal);
-    oct_calibrator_destroy(cal);
-    return status;
-}
-
-/* So that eval, run and bench need not be told again. */
-static oct_status keep_preprocess(oct_model *q, const oct_preprocess *pre)
-{
-    char *text = NULL;
-    oct_status s = oct_preprocess_format(pre, &text);
-    if (s == OCT_OK)
-        s = oct_model_set_metadata(q, CLI_PREPROCESS_KEY, text);
-    oct_string_free(text);
-    return s;
-}
-
 static void print_result(const cli *c, const job *j, const oct_ranges *ranges, double seconds)
 {
     int64_t before = cli_file_size(c->args[0]), after = cli_file_size(j->output);
@@ -99,13 +63,13 @@ int cmd_quantize(int argc, char **argv)
     if (!status)
         status = cli_preprocess(&c, &subject, NULL, &pre);
     if (!status)
-        status = obtain_ranges(&c, &j, subject.model, &pre, &ranges);
+        status = cli_obtain_ranges(&c, j.ranges_file, &j.options, subject.model, &pre, &ranges, &j.samples, &j.skipped);
     if (status)
         goto done;
     s = oct_model_quantize(subject.model, ranges, &j.options, &quantized);
     /* Without samples the default would be a guess. */
     if (s == OCT_OK && (c.o.data || cli_preprocess_given(&c)))
-        s = keep_preprocess(quantized, &pre);
+        s = cli_keep_preprocess(quantized, &pre);
     if (s == OCT_OK)
         s = oct_model_save(quantized, j.output);
     if (s != OCT_OK)

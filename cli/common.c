@@ -134,6 +134,13 @@ void cli_progress_update(void *progress, int64_t done, int64_t total)
         fprintf(stderr, "%s: %lld of %lld, %.0f s\n", p->what, (long long)done, (long long)total, now - p->start);
 }
 
+void cli_progress_clear(cli_progress *p)
+{
+    if (p->on && p->drawn)
+        fputs("\r\033[K", stderr);
+    p->on = false;
+}
+
 void cli_progress_end(cli_progress *p, int64_t done)
 {
     if (!p->on)

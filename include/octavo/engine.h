@@ -111,6 +111,7 @@ typedef struct oct_step_profile {
     int64_t runs;
 } oct_step_profile;
 OCT_API int oct_plan_step_count(const oct_plan *plan);
+OCT_API OCT_MUST_USE oct_status oct_plan_get_step(const oct_plan *plan, int step, oct_step_profile *out); /* what is known without running */
 OCT_API void oct_context_profile(oct_context *context, bool enable);
 OCT_API OCT_MUST_USE oct_status oct_context_get_profile(const oct_context *context, int step, oct_step_profile *out);
 

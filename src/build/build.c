@@ -1,5 +1,5 @@
-/* From a model to a plan: copy the graph, give free dimensions their values, run the passes, lower, place memory, serialise.
- * Chooses nothing by time: tactics follow from shapes and the CPU level. */
+/* The builder's tools: give free dimensions their values, run the passes, lower, place memory, serialise.
+ * Chooses nothing: what is decided comes with the graph. */
 #include "build/build.h"
 
 #include <stdlib.h>
@@ -84,33 +84,11 @@ done:
     return s;
 }
 
-static oct_status mark_taps(oct_graph *g, const oct_build_options *opts)
-{
-    for (int i = 0; opts && i < opts->tap_count; i++) {
-        oct_value *v = oct_value_find(g, opts->taps[i]);
-        if (!v || v->data)
-            return oct_fail_node(oct_fail(OCT_ERR_USAGE, "no tensor '%s' is computed by this model", opts->taps[i]), opts->taps[i]);
-        v->is_output = true;
-    }
-    return OCT_OK;
-}
-
 oct_status oct_build_graph(oct_graph *g, const oct_build_options *opts, unsigned stages, oct_plan **out)
 {
     oct_isa isa;
     OCT_TRY(oct_cpu_isa(&isa));
-    OCT_TRY(mark_taps(g, opts));
     OCT_TRY(oct_build_bind(g, opts));
     OCT_TRY(oct_opt_run(&(oct_opt){.g = g, .stages = stages, .fold = oct_build_fold}));
     return oct_build_lower(g, isa, out);
-}
-
-oct_status oct_plan_build(const oct_model *model, const oct_build_options *opts, oct_plan **out)
-{
-    oct_graph *g;
-    unsigned stages = OCT_OPT_EXPORT | OCT_OPT_FUSE | (opts && opts->mode == OCT_BUILD_FLOAT ? 0 : OCT_OPT_QDQ);
-    OCT_TRY(oct_graph_clone(model->graph, &g));
-    oct_status s = oct_build_graph(g, opts, stages, out);
-    oct_graph_destroy(g);
-    return s;
 }

@@ -58,3 +58,16 @@ const char *oct_plan_get_metadata(const oct_plan *plan, const char *key)
             return oct_plan_string(plan, plan->meta[i].value);
     return NULL;
 }
+
+oct_status oct_plan_get_step(const oct_plan *plan, int step, oct_step_profile *out)
+{
+    if (step < 0 || step >= plan->step_count)
+        return oct_fail(OCT_ERR_USAGE, "step %d of %d", step, plan->step_count);
+    const oct_plan_step *s = &plan->steps[step];
+    *out = (oct_step_profile){.name = oct_plan_string(plan, s->name),
+                              .op = oct_plan_string(plan, s->op),
+                              .precision = oct_precision_name((oct_precision)s->precision),
+                              .tactic = oct_plan_string(plan, s->tactic),
+                              .macs = s->macs};
+    return OCT_OK;
+}

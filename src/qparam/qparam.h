@@ -31,6 +31,7 @@ struct oct_ranges {
 };
 
 oct_status oct_ranges_create(oct_scheme scheme, oct_ranges **out);
+oct_status oct_ranges_clone(const oct_ranges *r, oct_ranges **out);
 /* Add or replace. CONTENT when not finite or min > max. Scale and zero follow from the scheme unless scale > 0 is given. */
 oct_status oct_ranges_put(oct_ranges *r, const oct_range_entry *entry);
 const oct_range_entry *oct_ranges_find(const oct_ranges *r, const char *tensor);

@@ -1,6 +1,7 @@
 /* The ranges of a model's tensors in memory: the calibration cache without its file (qparam/cache.c).  DESIGN 4.3, 5.1.
  * Keeps order of insertion; finding by name goes through a map, so that caches of any size stay fast. */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include "num/num.h"
@@ -67,6 +68,22 @@ oct_status oct_ranges_put(oct_ranges *r, const oct_range_entry *entry)
     OCT_TRY(oct_arena_strdup(r->arena, entry->tensor, &e.tensor));
     OCT_TRY(OCT_PUSH(r->entries, r->count, r->capacity, e));
     return oct_strmap_put(&r->names, e.tensor, r->count - 1);
+}
+
+oct_status oct_ranges_clone(const oct_ranges *r, oct_ranges **out)
+{
+    oct_ranges *copy = NULL;
+    OCT_TRY(oct_ranges_create(r->scheme, &copy));
+    snprintf(copy->hash, sizeof copy->hash, "%s", r->hash);
+    copy->samples = r->samples;
+    oct_status s = oct_ranges_set_method(copy, r->method);
+    for (int64_t i = 0; s == OCT_OK && i < r->count; i++)
+        s = oct_ranges_put(copy, &r->entries[i]);
+    if (s == OCT_OK)
+        *out = copy;
+    else
+        oct_ranges_destroy(copy);
+    return s;
 }
 
 const oct_range_entry *oct_ranges_find(const oct_ranges *r, const char *tensor)

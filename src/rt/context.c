@@ -323,15 +323,8 @@ void oct_context_profile(oct_context *c, bool enable)
 oct_status oct_context_get_profile(const oct_context *c, int step, oct_step_profile *out)
 {
     const oct_plan *p = c->plan;
-    if (step < 0 || step >= p->step_count)
-        return oct_fail(OCT_ERR_USAGE, "step %d of %d", step, p->step_count);
-    const oct_plan_step *s = &p->steps[step];
-    *out = (oct_step_profile){.name = oct_plan_string(p, s->name),
-                              .op = oct_plan_string(p, s->op),
-                              .precision = oct_precision_name((oct_precision)s->precision),
-                              .tactic = oct_plan_string(p, s->tactic),
-                              .macs = s->macs,
-                              .seconds = c->seconds[step],
-                              .runs = c->runs};
+    OCT_TRY(oct_plan_get_step(p, step, out));
+    out->seconds = c->seconds[step];
+    out->runs = c->runs;
     return OCT_OK;
 }

@@ -1,0 +1,241 @@
+/* The builder: the user's ranges and constraints, and the order of a build: recipe, precision, plan, check, report.  What is chosen is chosen
+ * elsewhere; here is who asks whom. */
+#include "build/builder.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include "build/build.h"
+#include "onnx/model.h"
+
+oct_status oct_builder_create(const oct_model *model, oct_builder **out)
+{
+    oct_builder *b = calloc(1, sizeof *b);
+    if (!b)
+        return oct_fail(OCT_ERR_MEMORY, "cannot allocate a builder");
+    b->model = model;
+    oct_status s = oct_arena_create(&b->arena);
+    if (s != OCT_OK) {
+        free(b);
+        return s;
+    }
+    *out = b;
+    return OCT_OK;
+}
+
+void oct_builder_destroy(oct_builder *b)
+{
+    if (!b)
+        return;
+    oct_ranges_destroy(b->cache);
+    oct_ranges_destroy(b->user);
+    free(b->constraints);
+    free(b->report);
+    oct_arena_destroy(b->arena);
+    free(b);
+}
+
+/* --- ranges --- */
+
+static oct_status check_float(const oct_builder *b)
+{
+    if (!oct_model_is_quantized(b->model))
+        return OCT_OK;
+    return oct_fail(OCT_ERR_CONTENT, "the model '%s' is quantized already: its Q/DQ scales are obeyed, ranges have no place beside them", b->model->name);
+}
+
+oct_status oct_builder_set_range(oct_builder *b, const char *tensor, float min, float max)
+{
+    OCT_TRY(check_float(b));
+    const oct_value *v = oct_value_find(b->model->graph, tensor);
+    if (!v || v->data)
+        return oct_fail_node(oct_fail(OCT_ERR_USAGE, "no tensor '%s' is computed by this model", tensor), tensor);
+    if (!b->user)
+        OCT_TRY(oct_ranges_create(OCT_SCHEME_AFFINE, &b->user));
+    return oct_ranges_set(b->user, tensor, min, max);
+}
+
+oct_status oct_builder_add_ranges(oct_builder *b, const oct_ranges *ranges)
+{
+    char hash[17];
+    OCT_TRY(check_float(b));
+    OCT_TRY(oct_graph_hash(b->model->graph, hash));
+    OCT_TRY(oct_ranges_check_model(ranges, hash));
+    if (!b->cache)
+        return oct_ranges_clone(ranges, &b->cache);
+    if (b->cache->scheme != ranges->scheme)
+        return oct_fail(OCT_ERR_CONTENT, "two calibration caches, one affine and one symmetric, do not go together");
+    for (int64_t i = 0; i < ranges->count; i++)
+        OCT_TRY(oct_ranges_put(b->cache, &ranges->entries[i]));
+    return OCT_OK;
+}
+
+oct_status oct_builder_load_ranges(oct_builder *b, const char *path)
+{
+    oct_ranges *r = NULL;
+    OCT_TRY(oct_ranges_load(path, &r));
+    oct_status s = oct_builder_add_ranges(b, r);
+    oct_ranges_destroy(r);
+    return s == OCT_OK ? s : oct_fail_file(s, path);
+}
+
+/* Cache and user's ranges in one; NULL when there are none. */
+static oct_status merge_ranges(const oct_builder *b, oct_ranges **out)
+{
+    oct_ranges *r = NULL;
+    *out = NULL;
+    if (!b->cache && !b->user)
+        return OCT_OK;
+    OCT_TRY(oct_ranges_clone(b->cache ? b->cache : b->user, &r));
+    oct_status s = OCT_OK;
+    for (int64_t i = 0; s == OCT_OK && b->user && i < b->user->count; i++)
+        s = oct_ranges_set(r, b->user->entries[i].tensor, b->user->entries[i].min, b->user->entries[i].max);
+    if (s == OCT_OK)
+        *out = r;
+    else
+        oct_ranges_destroy(r);
+    return s;
+}
+
+/* --- constraints --- */
+
+static bool is_layer(const oct_graph *g, const char *name)
+{
+    for (int64_t i = 0; i < g->node_count; i++)
+        for (int32_t k = 0; k < g->nodes[i]->source_count; k++)
+            if (strcmp(g->nodes[i]->sources[k], name) == 0)
+                return true;
+    return false;
+}
+
+oct_status oct_builder_set_precision(oct_builder *b, const char *layer, oct_layer_precision precision)
+{
+    char *name;
+    if (!is_layer(b->model->graph, layer))
+        return oct_fail_node(oct_fail(OCT_ERR_USAGE, "no layer is named '%s' in this model", layer), layer);
+    for (int64_t i = 0; i < b->constraint_count; i++)
+        if (strcmp(b->constraints[i].layer, layer) == 0) {
+            b->constraints[i].precision = precision;
+            return OCT_OK;
+        }
+    OCT_TRY(oct_arena_strdup(b->arena, layer, &name));
+    return OCT_PUSH(b->constraints, b->constraint_count, b->constraint_capacity, ((oct_constraint){name, precision}));
+}
+
+/* Does a source name stand in a step's list of them? */
+bool oct_sources_have(const char *sources, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *at = sources; *at;) {
+        size_t n = strcspn(at, "\n");
+        if (n == length && memcmp(at, name, n) == 0)
+            return true;
+        at += n + (at[n] == '\n');
+    }
+    return false;
+}
+
+/* Is the layer what was asked for? *why: of a step of it that is not. */
+static bool is_met(const oct_plan *p, const oct_constraint *c, const char **why)
+{
+    bool met = false, other = false;
+    *why = "it is no step of its own: it moves no data, or only constants";
+    for (int32_t i = 0; i < p->step_count; i++) {
+        const oct_plan_step *s = &p->steps[i];
+        if (!oct_sources_have(oct_plan_string(p, s->sources), c->layer) || s->precision == OCT_PREC_CONVERT)
+            continue;
+        if (s->precision == (c->precision == OCT_LAYER_INT8 ? OCT_PREC_INT8 : OCT_PREC_FLOAT)) {
+            met = true;
+        } else if (!other) {
+            other = true;
+            *why = c->precision == OCT_LAYER_INT8 ? oct_plan_string(p, s->reason) : "it has no float form";
+        }
+    }
+    return met && !other;
+}
+
+static oct_status check_constraints(const oct_builder *b, const oct_build_options *opts, const oct_plan *p, oct_build_notes *notes)
+{
+    const char *why;
+    for (int64_t i = 0; i < b->constraint_count; i++) {
+        const oct_constraint *c = &b->constraints[i];
+        if (c->precision == OCT_LAYER_ANY || is_met(p, c, &why))
+            continue;
+        const char *wanted = c->precision == OCT_LAYER_INT8 ? "INT8" : "float";
+        if (opts->obey)
+            return oct_fail_node(oct_fail(OCT_ERR_DEMAND, "layer '%s' cannot run in %s: %s", c->layer, wanted, why), c->layer);
+        OCT_TRY(oct_build_note(notes, "layer '%s' does not run in %s: %s", c->layer, wanted, why));
+    }
+    return OCT_OK;
+}
+
+/* --- building --- */
+
+static oct_status fill_recipe(const oct_builder *b, const oct_build_options *opts, oct_recipe *r)
+{
+    r->as_float = opts->mode == OCT_BUILD_FLOAT;
+    OCT_TRY(merge_ranges(b, &r->ranges));
+    for (int64_t i = 0; i < b->constraint_count; i++)
+        if (b->constraints[i].precision == OCT_LAYER_FLOAT)
+            OCT_TRY(oct_recipe_hold(r, b->constraints[i].layer, "held in float by request"));
+    return OCT_OK;
+}
+
+static oct_status make_plan(const oct_recipe *r, const oct_graph *source, const oct_build_options *opts, oct_isa isa, oct_plan **out)
+{
+    oct_graph *g = NULL;
+    OCT_TRY(oct_recipe_export(r, source, opts, &g));
+    oct_status s = oct_recipe_finish(r, g, opts);
+    if (s == OCT_OK)
+        s = oct_build_lower(g, isa, out);
+    oct_graph_destroy(g);
+    return s;
+}
+
+oct_status oct_builder_build(oct_builder *b, const oct_build_options *opts, oct_plan **out)
+{
+    static const oct_build_options none;
+    oct_status s = OCT_OK;
+    oct_isa isa;
+    oct_recipe *r = NULL;
+    oct_plan *plan = NULL;
+    oct_build_notes notes = {0};
+    oct_search_result found = {0};
+    opts = opts ? opts : &none;
+    free(b->report);
+    b->report = NULL;
+    OCT_TRY(oct_cpu_isa(&isa));
+    OCT_TRY_DONE(oct_recipe_create(&r));
+    notes.arena = r->arena;
+    OCT_TRY_DONE(fill_recipe(b, opts, r));
+    OCT_TRY_DONE(make_plan(r, b->model->graph, opts, isa, &plan));
+    OCT_TRY_DONE(check_constraints(b, opts, plan, &notes));
+    OCT_TRY_DONE(oct_build_report(b->model->graph, plan, r, &found, &notes, &b->report));
+    *out = plan;
+    plan = NULL;
+done:
+    oct_plan_destroy(plan);
+    free(notes.text);
+    oct_recipe_destroy(r);
+    return s;
+}
+
+oct_status oct_builder_report_json(const oct_builder *b, char **json)
+{
+    if (!b->report)
+        return oct_fail(OCT_ERR_USAGE, "nothing was built yet");
+    char *copy = strdup(b->report);
+    if (!copy)
+        return oct_fail(OCT_ERR_MEMORY, "no memory for a report");
+    *json = copy;
+    return OCT_OK;
+}
+
+oct_status oct_plan_build(const oct_model *model, const oct_build_options *opts, oct_plan **out)
+{
+    oct_builder *b = NULL;
+    OCT_TRY(oct_builder_create(model, &b));
+    oct_status s = oct_builder_build(b, opts, out);
+    oct_builder_destroy(b);
+    return s;
+}
