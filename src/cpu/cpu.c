@@ -88,6 +88,35 @@ int oct_isa_parse(const char *name)
     return -1;
 }
 
+#if defined(__x86_64__) || defined(__i386__)
+/* Leaves 0x80000002 to 0x80000004 hold 48 characters. */
+static void read_model(char out[OCT_CPU_MODEL_MAX])
+{
+    uint32_t r[12] = {0};
+    for (unsigned i = 0; i < 3; i++)
+        if (!__get_cpuid(0x80000002u + i, &r[4 * i], &r[4 * i + 1], &r[4 * i + 2], &r[4 * i + 3]))
+            return;
+    memcpy(out, r, sizeof r);
+}
+#else
+static void read_model(char out[OCT_CPU_MODEL_MAX]) { (void)out; }
+#endif
+
+void oct_cpu_model(char out[OCT_CPU_MODEL_MAX])
+{
+    char raw[OCT_CPU_MODEL_MAX] = {0};
+    size_t length = 0;
+    read_model(raw);
+    for (const char *p = raw; *p; p++) /* runs of blanks to one, none at the ends */
+        if (*p > ' ' && *p < 127)
+            out[length++] = *p;
+        else if (length && p[1] > ' ')
+            out[length++] = ' ';
+    out[length] = 0;
+    if (!length)
+        memcpy(out, "unknown", sizeof "unknown");
+}
+
 /* --- floating-point mode: round to nearest even, denormals kept, exceptions masked --- */
 
 #if defined(__x86_64__) || defined(__i386__)

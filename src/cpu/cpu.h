@@ -22,6 +22,10 @@ const char *oct_isa_name(oct_isa isa);
 /* -1 when the name is no level. */
 int oct_isa_parse(const char *name);
 
+/* The CPU's own name for its model, blanks trimmed ("unknown" when it has none): measured times hold for one model only. */
+enum { OCT_CPU_MODEL_MAX = 64 };
+void oct_cpu_model(char out[OCT_CPU_MODEL_MAX]);
+
 /* Rounding to nearest even and denormals on, as every number of this library assumes; returns what to restore. */
 typedef unsigned oct_fpenv;
 oct_fpenv oct_fpenv_enter(void);

@@ -178,28 +178,40 @@ typedef struct oct_avgpool_f32_kernel { const char *name; oct_isa isa; oct_avgpo
  * For each family F: `const oct_F_kernel *oct_F_get(int i)` walks all rows (NULL at the end; tests and bench),
  * `oct_F_best(isa)` is the last row whose level is <= isa (rows stand in order of level, the better one later),
  * `oct_F_find(name)` resolves the tactic named in a plan (NULL when unknown). */
+#define OCT_KERNEL_FAMILIES(X)                                                                                          \
+    X(qconv) X(fconv) X(qdw) X(fdw) X(quantize) X(dequantize) X(table) X(qadd) X(qmul) X(maxpool_u8) X(maxpool_f32)     \
+    X(avgpool_u8) X(avgpool_f32)
 #define OCT_FAMILY(F)                              \
     const oct_##F##_kernel *oct_##F##_get(int i);  \
     const oct_##F##_kernel *oct_##F##_best(oct_isa isa); \
     const oct_##F##_kernel *oct_##F##_find(const char *name);
-OCT_FAMILY(qconv)
-OCT_FAMILY(fconv)
-OCT_FAMILY(qdw)
-OCT_FAMILY(fdw)
-OCT_FAMILY(quantize)
-OCT_FAMILY(dequantize)
-OCT_FAMILY(table)
-OCT_FAMILY(qadd)
-OCT_FAMILY(qmul)
-OCT_FAMILY(maxpool_u8)
-OCT_FAMILY(maxpool_f32)
-OCT_FAMILY(avgpool_u8)
-OCT_FAMILY(avgpool_f32)
+OCT_KERNEL_FAMILIES(OCT_FAMILY)
 #undef OCT_FAMILY
 /* qconv and fconv choose by shape too: the variant for oc output channels (narrow panels for few channels). */
 const oct_qconv_kernel *oct_qconv_choose(oct_isa isa, int32_t oc, int64_t k);
 const oct_fconv_kernel *oct_fconv_choose(oct_isa isa, int32_t oc, int64_t k);
 const oct_qdw_kernel *oct_qdw_choose(oct_isa isa, int32_t kh, int32_t kw);
+
+/* Rows without their types, for choosing among them (src/build/tactics.c). */
+typedef enum oct_family {
+#define OCT_FAMILY(F) OCT_FAMILY_##F,
+    OCT_KERNEL_FAMILIES(OCT_FAMILY)
+#undef OCT_FAMILY
+    OCT_FAMILY_COUNT
+} oct_family;
+typedef struct oct_kernel_row {
+    const char *name;
+    oct_isa isa;
+} oct_kernel_row;
+enum { OCT_KERNEL_ROWS_MAX = 32 }; /* of one family; registry.c checks it */
+const char *oct_family_name(oct_family f);
+/* -1 when the name is no family. */
+int oct_family_parse(const char *name);
+/* The rows of a family that run at a level, in the list's order; qdw: those whose window is kh x kw or any (other families ignore it).
+ * Returns how many, at least 1. */
+int oct_kernel_rows(oct_family f, oct_isa isa, int32_t kh, int32_t kw, oct_kernel_row rows[OCT_KERNEL_ROWS_MAX]);
+/* A `_ref` row: the definition of its family in plain C, made to be read and compared with, not to be fast. */
+bool oct_kernel_is_reference(const char *name);
 
 /* Hash over the names of all rows: part of a plan's identity. */
 uint64_t oct_kernel_list_hash(void);

@@ -83,19 +83,61 @@ static const oct_avgpool_f32_kernel avgpool_f32_rows[] = {
                 return &F##_rows[i];                                                                                               \
         return NULL;                                                                                                               \
     }
-FAMILY(qconv)
-FAMILY(fconv)
-FAMILY(qdw)
-FAMILY(fdw)
-FAMILY(quantize)
-FAMILY(dequantize)
-FAMILY(table)
-FAMILY(qadd)
-FAMILY(qmul)
-FAMILY(maxpool_u8)
-FAMILY(maxpool_f32)
-FAMILY(avgpool_u8)
-FAMILY(avgpool_f32)
+OCT_KERNEL_FAMILIES(FAMILY)
+
+/* --- rows without their types --- */
+const char *oct_family_name(oct_family f)
+{
+    static const char *const names[] = {
+#define NAME(F) [OCT_FAMILY_##F] = #F,
+        OCT_KERNEL_FAMILIES(NAME)
+#undef NAME
+    };
+    return (unsigned)f < OCT_FAMILY_COUNT ? names[f] : "none";
+}
+
+int oct_family_parse(const char *name)
+{
+    for (int f = 0; f < OCT_FAMILY_COUNT; f++)
+        if (strcmp(name, oct_family_name((oct_family)f)) == 0)
+            return f;
+    return -1;
+}
+
+#define FITS(F) _Static_assert(COUNT(F) <= OCT_KERNEL_ROWS_MAX, "OCT_KERNEL_ROWS_MAX is too small");
+OCT_KERNEL_FAMILIES(FITS)
+
+/* Row i as name and level; a row without name behind the last one. */
+static oct_kernel_row row_of(oct_family f, int i)
+{
+    switch (f) {
+#define CASE(F)          \
+    case OCT_FAMILY_##F: \
+        return i < COUNT(F) ? (oct_kernel_row){F##_rows[i].name, F##_rows[i].isa} : (oct_kernel_row){NULL, OCT_ISA_PORTABLE};
+        OCT_KERNEL_FAMILIES(CASE)
+#undef CASE
+    case OCT_FAMILY_COUNT:
+        break;
+    }
+    return (oct_kernel_row){NULL, OCT_ISA_PORTABLE};
+}
+
+static bool fits_window(const oct_qdw_kernel *row, int32_t kh, int32_t kw) { return (row->kh == 0 || row->kh == kh) && (row->kw == 0 || row->kw == kw); }
+
+int oct_kernel_rows(oct_family f, oct_isa isa, int32_t kh, int32_t kw, oct_kernel_row rows[OCT_KERNEL_ROWS_MAX])
+{
+    int count = 0;
+    for (int i = 0; row_of(f, i).name; i++)
+        if (row_of(f, i).isa <= isa && (f != OCT_FAMILY_qdw || fits_window(&qdw_rows[i], kh, kw)))
+            rows[count++] = row_of(f, i);
+    return count;
+}
+
+bool oct_kernel_is_reference(const char *name)
+{
+    size_t length = strlen(name);
+    return length > 4 && strcmp(name + length - 4, "_ref") == 0;
+}
 
 /* Relative time of a layer of oc columns in panels of nr: the columns computed, and a handicap in percent of the narrow
  * tiles that bench_kernels shows: 16 columns load an activation for each dot, 48 fill their rows less evenly, and between 32
@@ -130,7 +172,7 @@ const oct_qdw_kernel *oct_qdw_choose(oct_isa isa, int32_t kh, int32_t kw)
     const oct_qdw_kernel *best = &qdw_rows[0];
     for (int i = 1; i < COUNT(qdw); i++) {
         const oct_qdw_kernel *row = &qdw_rows[i];
-        if (row->isa <= isa && (row->kh == 0 || row->kh == kh) && (row->kw == 0 || row->kw == kw))
+        if (row->isa <= isa && fits_window(row, kh, kw))
             best = row;
     }
     return best;

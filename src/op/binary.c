@@ -149,7 +149,8 @@ static oct_status lower_codes(oct_lower *l, oct_node *n)
             p.q.mb = q.ma;
         }
     }
-    const char *tactic = mul ? oct_qmul_best(l->isa)->name : oct_qadd_best(l->isa)->name;
+    const char *tactic = mul ? oct_lower_pick(l, OCT_FAMILY_qmul, 0, 0, oct_qmul_best(l->isa)->name)
+                             : oct_lower_pick(l, OCT_FAMILY_qadd, 0, 0, oct_qadd_best(l->isa)->name);
     return oct_lower_step(l, mul ? OCT_STEP_QMUL : OCT_STEP_QADD, OCT_PREC_INT8, tactic, 2, in, 1, &out, &p, sizeof p, NULL);
 }
 

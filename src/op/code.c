@@ -28,7 +28,8 @@ oct_status oct_lower_table(oct_lower *l, int32_t in, const oct_stored_quant *x, 
                                          y->lo, y->hi);
     }
     OCT_TRY(oct_draft_const(l->d, table, sizeof table, &p.table_at));
-    return oct_lower_step(l, OCT_STEP_TABLE, OCT_PREC_INT8, oct_table_best(l->isa)->name, 1, &in, 1, &out, &p, sizeof p, NULL);
+    const char *tactic = oct_lower_pick(l, OCT_FAMILY_table, 0, 0, oct_table_best(l->isa)->name);
+    return oct_lower_step(l, OCT_STEP_TABLE, OCT_PREC_INT8, tactic, 1, &in, 1, &out, &p, sizeof p, NULL);
 }
 
 oct_status oct_lower_moved(oct_lower *l, oct_value *x, const oct_value *y, oct_layout want, int32_t *tensor)
@@ -49,7 +50,8 @@ oct_status oct_lower_moved(oct_lower *l, oct_value *x, const oct_value *y, oct_l
 oct_status oct_lower_quantize_step(oct_lower *l, bool quantize, int32_t in, int32_t out, const oct_stored_quant *q)
 {
     oct_p_quantize p = {.n = 1, .axis = 0, .lo = q->lo, .hi = q->hi};
-    const char *tactic = quantize ? oct_quantize_best(l->isa)->name : oct_dequantize_best(l->isa)->name;
+    const char *tactic = quantize ? oct_lower_pick(l, OCT_FAMILY_quantize, 0, 0, oct_quantize_best(l->isa)->name)
+                                  : oct_lower_pick(l, OCT_FAMILY_dequantize, 0, 0, oct_dequantize_best(l->isa)->name);
     OCT_TRY(oct_draft_const(l->d, &q->scale, sizeof q->scale, &p.scale_at));
     OCT_TRY(oct_draft_const(l->d, &q->zero, sizeof q->zero, &p.zero_at));
     return oct_lower_step(l, quantize ? OCT_STEP_QUANTIZE : OCT_STEP_DEQUANTIZE, OCT_PREC_CONVERT, tactic, 1, &in, 1, &out, &p,
@@ -58,9 +60,12 @@ oct_status oct_lower_quantize_step(oct_lower *l, bool quantize, int32_t in, int3
 
 oct_status oct_lower_pool(oct_lower *l, int32_t in, int32_t out, const oct_p_pool *p)
 {
-    bool codes = oct_lower_tensor(l, in)->dtype == OCT_U8;
-    const char *tactic = codes ? (p->is_max ? oct_maxpool_u8_best(l->isa)->name : oct_avgpool_u8_best(l->isa)->name)
-                               : (p->is_max ? oct_maxpool_f32_best(l->isa)->name : oct_avgpool_f32_best(l->isa)->name);
+    const bool codes = oct_lower_tensor(l, in)->dtype == OCT_U8;
+    const char *standard = codes ? (p->is_max ? oct_maxpool_u8_best(l->isa)->name : oct_avgpool_u8_best(l->isa)->name)
+                                 : (p->is_max ? oct_maxpool_f32_best(l->isa)->name : oct_avgpool_f32_best(l->isa)->name);
+    const oct_family family = codes ? (p->is_max ? OCT_FAMILY_maxpool_u8 : OCT_FAMILY_avgpool_u8)
+                                    : (p->is_max ? OCT_FAMILY_maxpool_f32 : OCT_FAMILY_avgpool_f32);
+    const char *tactic = oct_lower_pick(l, family, 0, 0, standard);
     return oct_lower_step(l, OCT_STEP_POOL, codes ? OCT_PREC_INT8 : OCT_PREC_FLOAT, tactic, 1, &in, 1, &out, p, sizeof *p, NULL);
 }
 

@@ -36,6 +36,6 @@ oct_status oct_op_lower_dequantize(oct_lower *l, oct_node *n)
     OCT_TRY(oct_qparams_lower(l, n, x->dtype, &x->shape, &p, &q));
     OCT_TRY(oct_lower_in(l, x, OCT_LAYOUT_ANY, &in));
     OCT_TRY(oct_lower_out(l, y, y->is_output && y->user_count == 0 ? OCT_LAYOUT_PLAIN : oct_lower_layout(l, x), &out));
-    return oct_lower_step(l, OCT_STEP_DEQUANTIZE, OCT_PREC_CONVERT, oct_dequantize_best(l->isa)->name, 1, &in, 1, &out, &p,
-                          sizeof p, NULL);
+    const char *tactic = oct_lower_pick(l, OCT_FAMILY_dequantize, 0, 0, oct_dequantize_best(l->isa)->name);
+    return oct_lower_step(l, OCT_STEP_DEQUANTIZE, OCT_PREC_CONVERT, tactic, 1, &in, 1, &out, &p, sizeof p, NULL);
 }

@@ -471,6 +471,27 @@ oct_status oct_lower_step(oct_lower *l, oct_step_kind kind, oct_precision precis
     return OCT_OK;
 }
 
+const char *oct_lower_pick(oct_lower *l, oct_family family, int32_t kh, int32_t kw, const char *standard)
+{
+    oct_kernel_row rows[OCT_KERNEL_ROWS_MAX];
+    oct_pick pick = {.family = family, .node = l->node, .index = l->pick_count, .rows = rows};
+    if (l->pick_node != l->node)
+        l->node_picks = 0;
+    l->pick_node = l->node;
+    pick.ordinal = l->node_picks++;
+    l->pick_count++;
+    if (!l->choose)
+        return standard;
+    pick.count = oct_kernel_rows(family, l->isa, kh, kw, rows);
+    for (int i = 1; i < pick.count; i++) /* the standard row to the front, the others keep their order */
+        for (int k = i; k > 0 && strcmp(rows[k].name, standard) == 0; k--) {
+            oct_kernel_row t = rows[k - 1];
+            rows[k - 1] = rows[k];
+            rows[k] = t;
+        }
+    return rows[l->choose(l->choose_user, &pick)].name;
+}
+
 /* --- the whole graph ---------------------------------------------------------------------------------------------------- */
 
 static oct_status lower_input(oct_lower *l, int32_t index)

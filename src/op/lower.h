@@ -13,10 +13,23 @@
 #define OCT_OP_LOWER_H
 
 #include "ir/op.h"
+#include "kernels/kernel.h"
 #include "plan/plan.h"
 
 /* PLAIN: dense in ONNX order. NHWC: dense with channels (axis 1) last; rank >= 3 only, lower ranks are PLAIN. */
 typedef enum oct_layout { OCT_LAYOUT_ANY, OCT_LAYOUT_PLAIN, OCT_LAYOUT_NHWC } oct_layout;
+
+/* A place where lowering takes a kernel: what the hook below may choose by. */
+typedef struct oct_pick {
+    oct_family family;
+    const oct_node *node;
+    int64_t index;       /* of the pick in the whole lowering, from 0 */
+    int ordinal;         /* of the pick within its node, from 0 */
+    const oct_kernel_row *rows;
+    int count;           /* at least 1; rows[0] is the choice by shape, the others follow in the registry's order */
+} oct_pick;
+/* Index of the row to take. Lowering puts one step with a tactic into the plan for every pick, in the same order. */
+typedef int oct_choose_fn(void *user, const oct_pick *pick);
 
 typedef struct oct_lower {
     oct_graph *g; /* concrete shapes everywhere */
@@ -24,6 +37,11 @@ typedef struct oct_lower {
     oct_isa isa;
     oct_node *node; /* being lowered: gives steps their name, op, sources and reason */
     int threads;    /* hint for tiling decisions only; results never depend on it */
+    oct_choose_fn *choose; /* NULL = rows[0] everywhere */
+    void *choose_user;
+    int64_t pick_count;
+    const oct_node *pick_node; /* of the last pick, and how many it has had */
+    int node_picks;
     void *state;    /* value -> tensors, private to src/op/lower.c */
 } oct_lower;
 
@@ -68,6 +86,10 @@ const oct_plan_tensor *oct_lower_tensor(const oct_lower *l, int32_t tensor);
 oct_status oct_lower_step(oct_lower *l, oct_step_kind kind, oct_precision precision, const char *tactic, int n_in,
                           const int32_t *in, int n_out, const int32_t *out, const void *params, size_t params_size,
                           oct_plan_step **step);
+
+/* The kernel of a step about to be emitted: `standard` (the row that follows from shapes) or what the hook takes instead. kh, kw: the
+ * window of a depthwise step, else 0. Every step with a tactic asks here, once. */
+const char *oct_lower_pick(oct_lower *l, oct_family family, int32_t kh, int32_t kw, const char *standard);
 
 /* Stored form of a code tensor's per-tensor parameters: s8 zero + 128, limits of the stored dtype. false when quant is absent or
  * per axis. */

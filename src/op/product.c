@@ -126,14 +126,14 @@ static oct_status lower_float(oct_lower *l, const oct_product *pr, int32_t y, fl
     p.epi = (oct_qepilogue){.kind = OCT_EPI_F32, .flo = lo, .fhi = hi};
     set_taps(&p, 1);
     if (is_depthwise(&p)) {
-        const oct_fdw_kernel *k = oct_fdw_best(l->isa);
+        const char *dw = oct_lower_pick(l, OCT_FAMILY_fdw, p.kh, p.kw, oct_fdw_best(l->isa)->name);
         p.panel_bytes = oct_fdw_packed_bytes(p.c, p.kh, p.kw);
         p.panels = 1;
         OCT_TRY(oct_draft_const_reserve(l->d, p.panel_bytes, &p.weights_at, &packed));
         oct_fdw_pack(p.c, p.kh, p.kw, pr->wf, bias, packed);
-        return emit(l, OCT_STEP_DW_F, OCT_PREC_FLOAT, k->name, pr, &p, y);
+        return emit(l, OCT_STEP_DW_F, OCT_PREC_FLOAT, dw, pr, &p, y);
     }
-    const oct_fconv_kernel *k = oct_fconv_choose(l->isa, oc, pr->w_count);
+    const oct_fconv_kernel *k = oct_fconv_find(oct_lower_pick(l, OCT_FAMILY_fconv, 0, 0, oct_fconv_choose(l->isa, oc, pr->w_count)->name));
     int64_t total;
     p.panels = (int32_t)oct_div_up(oc, k->nr);
     p.panel_bytes = oct_fconv_panel_bytes(k->nr, p.tap_count, p.kc);
@@ -309,14 +309,15 @@ static oct_status pack_int8(oct_lower *l, oct_product *pr, const codes *k)
     p.float_out = pr->float_y;
     fill_params(l, pr, k, &p.epi);
     if (is_depthwise(&p)) {
-        const oct_qdw_kernel *dw = oct_qdw_choose(l->isa, p.tap_count, p.kw);
+        const char *standard = oct_qdw_choose(l->isa, p.tap_count, p.kw)->name;
+        const oct_qdw_kernel *dw = oct_qdw_find(oct_lower_pick(l, OCT_FAMILY_qdw, p.tap_count, p.kw, standard));
         p.panel_bytes = dw->packed_bytes(p.c, p.tap_count, p.kw);
         p.panels = 1;
         OCT_TRY(oct_draft_const_reserve(l->d, p.panel_bytes, &p.weights_at, &packed));
         dw->pack(p.c, p.tap_count, p.kw, k->w, k->bias, k->scale, k->fbias, packed);
         return emit(l, OCT_STEP_DW_Q, OCT_PREC_INT8, dw->name, pr, &p, pr->y);
     }
-    const oct_qconv_kernel *kernel = oct_qconv_choose(l->isa, oc, row);
+    const oct_qconv_kernel *kernel = oct_qconv_find(oct_lower_pick(l, OCT_FAMILY_qconv, 0, 0, oct_qconv_choose(l->isa, oc, row)->name));
     int64_t total;
     p.panels = (int32_t)oct_div_up(oc, kernel->nr);
     p.panel_bytes = oct_qconv_panel_bytes(kernel->nr, p.tap_count, p.kc);

@@ -45,6 +45,6 @@ oct_status oct_op_lower_quantize(oct_lower *l, oct_node *n)
     /* The step transposes bytes on its way, which is cheaper than to copy floats into NHWC before or codes after it. */
     OCT_TRY(oct_lower_out(l, y, oct_lower_feeds_nhwc(y) ? OCT_LAYOUT_NHWC : oct_lower_layout(l, x), &out));
     oct_qparams_mark(l, out, &p, &q);
-    return oct_lower_step(l, OCT_STEP_QUANTIZE, OCT_PREC_CONVERT, oct_quantize_best(l->isa)->name, 1, &in, 1, &out, &p, sizeof p,
-                          NULL);
+    const char *tactic = oct_lower_pick(l, OCT_FAMILY_quantize, 0, 0, oct_quantize_best(l->isa)->name);
+    return oct_lower_step(l, OCT_STEP_QUANTIZE, OCT_PREC_CONVERT, tactic, 1, &in, 1, &out, &p, sizeof p, NULL);
 }
