@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "build/build.h"
+#include "build/precision.h"
+#include "build/timing.h"
 #include "onnx/model.h"
 
 oct_status oct_builder_create(const oct_model *model, oct_builder **out)
@@ -192,6 +194,24 @@ static oct_status make_plan(const oct_recipe *r, const oct_graph *source, const 
     return s;
 }
 
+/* Everything that is decided by time. */
+static oct_status search(const oct_builder *b, const oct_build_options *opts, oct_isa isa, oct_recipe *r, oct_search_result *found)
+{
+    oct_status s = OCT_OK;
+    oct_timer *timer = NULL;
+    if (!r->ranges || opts->mode != OCT_BUILD_FASTEST)
+        return OCT_OK;
+    OCT_TRY_DONE(oct_timer_create(&(oct_timer_options){.threads = opts->threads, .deterministic = opts->deterministic || opts->level < 1, .cache = opts->timing_cache,
+                                                       .merge = opts->timing_merge, .merge_count = opts->timing_merge_count, .progress = opts->progress, .user = opts->user},
+                                  isa, &timer));
+    OCT_TRY_DONE(oct_precision_choose(b, opts, isa, timer, r, found));
+    if (opts->timing_cache && !opts->deterministic)
+        OCT_TRY_DONE(oct_timer_save(timer, opts->timing_cache));
+done:
+    oct_timer_destroy(timer);
+    return s;
+}
+
 oct_status oct_builder_build(oct_builder *b, const oct_build_options *opts, oct_plan **out)
 {
     static const oct_build_options none;
@@ -208,6 +228,7 @@ oct_status oct_builder_build(oct_builder *b, const oct_build_options *opts, oct_
     OCT_TRY_DONE(oct_recipe_create(&r));
     notes.arena = r->arena;
     OCT_TRY_DONE(fill_recipe(b, opts, r));
+    OCT_TRY_DONE(search(b, opts, isa, r, &found));
     OCT_TRY_DONE(make_plan(r, b->model->graph, opts, isa, &plan));
     OCT_TRY_DONE(check_constraints(b, opts, plan, &notes));
     OCT_TRY_DONE(oct_build_report(b->model->graph, plan, r, &found, &notes, &b->report));

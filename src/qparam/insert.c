@@ -281,6 +281,14 @@ static oct_status insert(job *j)
     return oct_graph_infer(j->g);
 }
 
+oct_status oct_hold_rangeless(oct_graph *g, const oct_ranges *ranges)
+{
+    job j = {.g = g, .ranges = ranges};
+    oct_status s = place(&j);
+    oct_placement_free(&j.placement);
+    return s;
+}
+
 oct_status oct_insert_qdq(oct_graph *g, const oct_ranges *ranges, bool per_tensor)
 {
     oct_status s = OCT_OK;

@@ -5,7 +5,9 @@
 #include "qparam/qparam.h"
 #include "ir/ir.h"
 
-/* Insert Q/DQ into a float graph that OCT_OPT_EXPORT has left. Nodes that are held (node->hold) get none. CONTENT when no range fits. */
+/* Hold the nodes that cannot be quantized because a tensor of them has no range (node->hold, with the reason). CONTENT when no range fits. */
+oct_status oct_hold_rangeless(oct_graph *g, const oct_ranges *ranges);
+/* Insert Q/DQ into a float graph that OCT_OPT_EXPORT has left. Nodes that are held get none; those without ranges are held here. CONTENT when no range fits. */
 oct_status oct_insert_qdq(oct_graph *g, const oct_ranges *ranges, bool per_tensor);
 
 #endif
