@@ -5,7 +5,7 @@
 #include "calibration.h"
 
 typedef struct job {
-    const char *output, *state, *shard, *format;
+    const char *output, *state, *shard, *format, *from;
     cli_texts merge;
     cli_calibration calibration;
     oct_quant_options options;
@@ -31,10 +31,12 @@ static int check(const cli *c, job *j, oct_cache_format *format)
     if (j->format && cli_word(j->format, formats) < 0)
         return cli_error(c, OCT_ERR_USAGE, "--format is json or tensorrt, not '%s'", j->format);
     *format = j->format ? (oct_cache_format)cli_word(j->format, formats) : OCT_CACHE_JSON;
+    if (j->from && (j->merge.count || c->arg_count || j->shard || j->state || c->o.data))
+        return cli_error(c, OCT_ERR_USAGE, "--from takes a Q/DQ model and nothing else: no MODEL, no --data, no --merge, no --state");
     if (j->merge.count && (c->arg_count || j->shard || c->o.data))
         return cli_error(c, OCT_ERR_USAGE, "--merge takes state files only: no MODEL, no --data, no --shard");
-    if (!j->merge.count && !c->arg_count)
-        return cli_error(c, OCT_ERR_USAGE, "MODEL is missing (or --merge with state files)");
+    if (!j->merge.count && !j->from && !c->arg_count)
+        return cli_error(c, OCT_ERR_USAGE, "MODEL is missing (or --merge with state files, or --from with a Q/DQ model)");
     if (!j->output && !j->state)
         return cli_error(c, OCT_ERR_USAGE, "-o CACHE is missing (or --state FILE)");
     int status = parse_shard(c, j);
@@ -79,12 +81,27 @@ static oct_status merge(const job *j, oct_calibrator **out)
     return s;
 }
 
+/* The ranges that a Q/DQ model holds. */
+static oct_status extract(const cli *c, const job *j, oct_ranges **out)
+{
+    oct_model *model = NULL;
+    int64_t skipped = 0;
+    oct_status s = oct_model_load(j->from, &model);
+    if (s == OCT_OK)
+        s = oct_ranges_from_model(model, out, &skipped);
+    oct_model_destroy(model);
+    if (s == OCT_OK && skipped)
+        cli_note(c, "%lld quantizations of '%s' have no form in a cache and were left out", (long long)skipped, j->from);
+    return s;
+}
+
 static void print_result(const cli *c, const job *j, const oct_calibrator *cal, const oct_ranges *ranges, int64_t skipped)
 {
+    const int64_t samples = cal ? oct_calibrator_sample_count(cal) : 0;
     cJSON *counts = ranges ? cli_solver_counts(ranges) : NULL;
     if (c->o.json) {
         cJSON *root = cJSON_CreateObject();
-        cJSON_AddNumberToObject(root, "samples", (double)oct_calibrator_sample_count(cal));
+        cJSON_AddNumberToObject(root, "samples", (double)samples);
         cJSON_AddNumberToObject(root, "skipped", (double)skipped);
         if (j->state)
             cJSON_AddStringToObject(root, "state", j->state);
@@ -97,12 +114,12 @@ static void print_result(const cli *c, const job *j, const oct_calibrator *cal, 
         return;
     }
     if (!c->o.quiet && ranges) {
-        printf("%s: %lld tensors from %lld samples (", j->output, (long long)oct_ranges_count(ranges), (long long)oct_calibrator_sample_count(cal));
+        printf("%s: %lld tensors from %lld samples (", j->output, (long long)oct_ranges_count(ranges), (long long)samples);
         const cJSON *n;
         cJSON_ArrayForEach(n, counts) printf("%s%s %.0f", n == counts->child ? "" : ", ", n->string, n->valuedouble);
         printf(")\n");
     } else if (!c->o.quiet) {
-        printf("%s: statistics of %lld samples\n", j->state, (long long)oct_calibrator_sample_count(cal));
+        printf("%s: statistics of %lld samples\n", j->state, (long long)samples);
     }
     cJSON_Delete(counts);
 }
@@ -115,10 +132,12 @@ int cmd_calibrate(int argc, char **argv)
                         {"--format", NULL, CLI_TEXT, &j.format, "NAME", "of the cache: json or tensorrt (default: json)", 0, 0},
                         {"--shard", NULL, CLI_TEXT, &j.shard, "I/N", "observe part I of N of the data only; needs --state", 0, 0},
                         {"--state", NULL, CLI_TEXT, &j.state, "FILE", "write the statistics themselves, for --merge", 0, 0},
+                        {"--from", NULL, CLI_TEXT, &j.from, "QDQ", "take the ranges that a Q/DQ or QOperator model holds (no MODEL)", 0, 0},
                         {"--merge", NULL, CLI_REST, &j.merge, "FILE", "solve from the states of all parts (no MODEL)", 0, 0},
                         {0}};
     cli c = {.command = "calibrate", .usage = "MODEL --data PATH -o CACHE", .summary = "Run samples through a float model and solve the range of every tensor.\n"
-             "The same with several processes: MODEL --data PATH --shard I/N --state FILE each, then --merge FILE... -o CACHE.",
+             "The same with several processes: MODEL --data PATH --shard I/N --state FILE each, then --merge FILE... -o CACHE.\n"
+             "--from QDQ -o CACHE takes the ranges of a quantized model instead.",
              .options = own, .arg_min = 0, .arg_max = 1};
     int status = 0;
     oct_cache_format format = OCT_CACHE_JSON;
@@ -128,13 +147,15 @@ int cmd_calibrate(int argc, char **argv)
     if (!cli_parse(&c, argc, argv, &status) || (status = check(&c, &j, &format)))
         goto done;
     oct_status s = OCT_OK;
-    if (j.merge.count)
+    if (j.from)
+        s = extract(&c, &j, &ranges);
+    else if (j.merge.count)
         s = merge(&j, &cal);
     else if ((status = observe(&c, &j, &cal, &skipped)))
         goto done;
     if (s == OCT_OK && j.state)
         s = oct_calibrator_save(cal, j.state);
-    if (s == OCT_OK && j.output)
+    if (s == OCT_OK && j.output && !ranges)
         s = oct_calibrator_solve(cal, &ranges);
     if (s == OCT_OK && j.output)
         s = oct_ranges_save(ranges, j.output, format);

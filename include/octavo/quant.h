@@ -67,6 +67,11 @@ OCT_API const char *oct_ranges_model_hash(const oct_ranges *ranges);
 OCT_API OCT_MUST_USE oct_status oct_ranges_get(const oct_ranges *ranges, int64_t index, oct_range *out);
 OCT_API OCT_MUST_USE oct_status oct_ranges_set(oct_ranges *ranges, const char *tensor, float min, float max);
 
+/* The ranges of a Q/DQ (or QOperator) model's activations: the cache from which oct_model_quantize or the builder's calibrated mode make the
+ * same codes again. *skipped: quantizations that a cache cannot say (other widths, per axis, computed scales, a second scale of one tensor).
+ * CONTENT when the model has none. The caller owns *out. */
+OCT_API OCT_MUST_USE oct_status oct_ranges_from_model(const oct_model *model, oct_ranges **out, int64_t *skipped);
+
 /* Write Q/DQ for these ranges into a copy of the float model (placement: DESIGN 4.6). CONTENT when the hash of ranges
  * belongs to another model. The caller owns *out. */
 OCT_API OCT_MUST_USE oct_status oct_model_quantize(const oct_model *model, const oct_ranges *ranges, const oct_quant_options *opts, oct_model **out);

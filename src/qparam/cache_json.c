@@ -108,7 +108,7 @@ static oct_status get_integer(const cJSON *object, const char *key, double lo, d
 
 static oct_status read_entry(const cJSON *item, oct_ranges *r)
 {
-    const char *name, *solver;
+    const char *name = "", *solver = "";
     double min = 0, max = 0, scale = 0, zero = 0, digest = 0, error = -1, huge = 3.4028234663852886e38;
     OCT_TRY(get_string(item, "name", &name));
     OCT_TRY(get_string(item, "solver", &solver));
@@ -129,8 +129,8 @@ static oct_status read_entry(const cJSON *item, oct_ranges *r)
 
 static oct_status read_head(const cJSON *root, oct_scheme *scheme, const char **hash, const char **method, double *samples)
 {
-    const char *format, *name;
-    double version;
+    const char *format = "", *name = "";
+    double version = 0;
     OCT_TRY(get_string(root, "format", &format));
     if (strcmp(format, FORMAT) != 0)
         return oct_fail(OCT_ERR_CONTENT, "the file is no calibration cache: its format is \"%.40s\"", format);
