@@ -210,6 +210,8 @@ int oct_family_parse(const char *name);
 /* The rows of a family that run at a level, in the list's order; qdw: those whose window is kh x kw or any (other families ignore it).
  * Returns how many, at least 1. */
 int oct_kernel_rows(oct_family f, oct_isa isa, int32_t kh, int32_t kw, oct_kernel_row rows[OCT_KERNEL_ROWS_MAX]);
+/* The registry's own copy of a row's name; NULL when the family has no such row. */
+const char *oct_kernel_name(oct_family f, const char *name);
 /* A `_ref` row: the definition of its family in plain C, made to be read and compared with, not to be fast. */
 bool oct_kernel_is_reference(const char *name);
 

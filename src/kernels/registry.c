@@ -133,6 +133,14 @@ int oct_kernel_rows(oct_family f, oct_isa isa, int32_t kh, int32_t kw, oct_kerne
     return count;
 }
 
+const char *oct_kernel_name(oct_family f, const char *name)
+{
+    for (int i = 0; row_of(f, i).name; i++)
+        if (strcmp(row_of(f, i).name, name) == 0)
+            return row_of(f, i).name;
+    return NULL;
+}
+
 bool oct_kernel_is_reference(const char *name)
 {
     size_t length = strlen(name);
