@@ -12,8 +12,11 @@
 #include "build/timing_cache.h"
 
 #define BUDGET_SECONDS 0.3     /* of measured runs a call, where that allows the least number of turns */
+#define PATIENCE_SECONDS 1.2   /* until the minima are settled on a busy machine, the budget included */
+#define SETTLED 1.02           /* a minimum counts when this many times as much was seen WITNESSES times */
 #define HOPELESS 4.0           /* times the fastest: such a plan gets few turns */
-enum { LEAST_TURNS = 5, FEW_TURNS = 2, MOST_TURNS = 300, RUNS_A_TURN = 2 };
+#define SHORT_SECONDS 0.05     /* a run that is made twice a turn */
+enum { LEAST_TURNS = 5, FEW_TURNS = 2, MOST_TURNS = 300, RUNS_A_TURN = 2, WITNESSES = 3 };
 
 struct oct_timer {
     oct_timer_options o;       /* without what it points at */
@@ -87,6 +90,8 @@ typedef struct runner {
     void **inputs;     /* one a port */
     double guess;      /* seconds of a run, from the warm-up */
     int turns;
+    bool hopeless;
+    double best[WITNESSES]; /* shortest runs, ascending */
 } runner;
 
 /* Numbers that exercise a plan: floats in (-2, 2), codes and flags at random; indices are 0, which every table has. */
@@ -159,8 +164,8 @@ static oct_status timed_run(oct_timer *t, runner *r, double *seconds)
 
 /* --- turns ---------------------------------------------------------------------------------------------------------------- */
 
-/* How many turns each runner gets: as many as the budget holds, the same for all that may win. */
-static void share_turns(const oct_timer *t, runner *r, int count)
+/* How many turns each runner gets: as many as the budget holds, the same for all that may win. Returns that number. */
+static int share_turns(const oct_timer *t, runner *r, int count)
 {
     double fastest = INFINITY, all = 0;
     for (int i = 0; i < count; i++)
@@ -169,34 +174,63 @@ static void share_turns(const oct_timer *t, runner *r, int count)
         all += r[i].guess <= HOPELESS * fastest ? r[i].guess : 0;
     const double wanted = BUDGET_SECONDS / fmax(all * RUNS_A_TURN, 1e-9);
     const int turns = t->o.rounds > 0 ? t->o.rounds : wanted < LEAST_TURNS ? LEAST_TURNS : wanted > MOST_TURNS ? MOST_TURNS : (int)wanted;
+    for (int i = 0; i < count; i++) {
+        r[i].hopeless = r[i].guess > HOPELESS * fastest && t->o.rounds == 0;
+        r[i].turns = r[i].hopeless ? FEW_TURNS : turns;
+        for (int k = 0; k < WITNESSES; k++)
+            r[i].best[k] = INFINITY;
+    }
+    return turns;
+}
+
+static void witness(runner *r, double seconds)
+{
+    for (int k = 0; k < WITNESSES; k++)
+        if (seconds < r->best[k]) {
+            double t = r->best[k];
+            r->best[k] = seconds;
+            seconds = t;
+        }
+}
+
+static bool all_settled(const runner *r, int count)
+{
     for (int i = 0; i < count; i++)
-        r[i].turns = r[i].guess <= HOPELESS * fastest || t->o.rounds > 0 ? turns : FEW_TURNS;
+        if (!r[i].hopeless && r[i].best[WITNESSES - 1] > SETTLED * r[i].best[0])
+            return false;
+    return true;
 }
 
 /* What a turn's run adds to the result of runner i. */
 typedef oct_status after_run(void *user, int i, const runner *r, double seconds);
 
-/* Warm up (twice: the second run says how long one takes), then turns. A turn has two runs in a row where they are short: the first
- * brings weights back into the caches that the other plans have used. */
-static oct_status run_in_turns(oct_timer *t, runner *r, int count, bool profile, const char *what, after_run *after, void *user)
+static oct_status take_turn(oct_timer *t, runner *r, int i, bool profile, after_run *after, void *user)
 {
     double seconds;
-    int rounds = 0;
+    for (int k = 0; k < (r->guess < SHORT_SECONDS ? RUNS_A_TURN : 1); k++) {
+        oct_context_profile(r->context, false); /* forget the last run */
+        oct_context_profile(r->context, profile);
+        OCT_TRY(timed_run(t, r, &seconds));
+        witness(r, seconds);
+        OCT_TRY(after(user, i, r, seconds));
+    }
+    return OCT_OK;
+}
+
+/* Warm up (twice: the second run says how long one takes), then turns; more of them while a busy machine hides the minima. A turn has
+ * two runs in a row where they are short: the first brings back into the caches what the other plans have displaced. */
+static oct_status run_in_turns(oct_timer *t, runner *r, int count, bool profile, const char *what, after_run *after, void *user)
+{
     for (int i = 0; i < count; i++)
         for (int k = 0; k < 2; k++)
             OCT_TRY(timed_run(t, &r[i], &r[i].guess));
-    share_turns(t, r, count);
-    for (int i = 0; i < count; i++)
-        rounds = r[i].turns > rounds ? r[i].turns : rounds;
-    for (int round = 0; round < rounds; round++) {
+    const int rounds = share_turns(t, r, count);
+    const double start = now();
+    for (int round = 0; round < rounds || (t->o.rounds == 0 && !all_settled(r, count) && now() - start < PATIENCE_SECONDS); round++) {
         for (int i = 0; i < count; i++)
-            for (int k = 0; round < r[i].turns && k < (r[i].guess < 0.05 ? RUNS_A_TURN : 1); k++) {
-                oct_context_profile(r[i].context, false);
-                oct_context_profile(r[i].context, profile);
-                OCT_TRY(timed_run(t, &r[i], &seconds));
-                OCT_TRY(after(user, i, &r[i], seconds));
-            }
-        if (t->o.progress)
+            if (!r[i].hopeless || round < r[i].turns)
+                OCT_TRY(take_turn(t, &r[i], i, profile, after, user));
+        if (t->o.progress && round < rounds)
             t->o.progress(t->o.user, what, round + 1, rounds);
     }
     return OCT_OK;

@@ -1,6 +1,7 @@
 /* Measuring plans: seconds of steps (remembered in a timing cache) and of whole runs.  DESIGN 5.4.
  *
- * The machine is noisy: plans that are compared run in turns, and the minimum of all runs counts. A step's figure holds the reading
+ * The machine is noisy: plans that are compared run in turns, the minimum of all runs counts, and turns go on (for a bounded time)
+ * until each plan has come near its minimum several times; a plan that takes several times as long as another gets few turns. A step's figure holds the reading
  * of the clock, which is the same for all. One thread at a time may use a timer. */
 #ifndef OCT_BUILD_TIMING_H
 #define OCT_BUILD_TIMING_H
@@ -13,7 +14,7 @@ typedef struct oct_timer oct_timer;
 
 typedef struct oct_timer_options {
     int threads;              /* of the contexts that run; 0 = all cores */
-    int rounds;               /* turns of every plan; 0 = by the time that runs take: about 0.3 s a call, never below 5 turns for the plans in the race */
+    int rounds;               /* turns of every plan; 0 = by the time that runs take: about 0.3 s a call, at least 5 turns, up to 1.2 s on a busy machine */
     bool deterministic;       /* nothing runs: the cache, else the cost model (cost.h) */
     const char *cache;        /* file, read when it exists; NULL = none */
     const char *const *merge; /* further cache files, which must exist */
