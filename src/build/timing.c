@@ -74,8 +74,7 @@ oct_status oct_timer_save(const oct_timer *t, const char *path)
     OCT_TRY_DONE(oct_timing_cache_create(t->cache->isa, &all));
     if (oct_path_exists(path))
         OCT_TRY_DONE(oct_timing_cache_read(all, path));
-    for (int64_t i = 0; i < t->cache->count; i++)
-        OCT_TRY_DONE(oct_timing_cache_put(all, t->cache->entries[i].signature, (double)t->cache->entries[i].picoseconds * 1e-12));
+    OCT_TRY_DONE(oct_timing_cache_merge(all, t->cache));
     OCT_TRY_DONE(oct_timing_cache_write(all, path));
 done:
     oct_timing_cache_destroy(all);

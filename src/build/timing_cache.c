@@ -85,6 +85,13 @@ oct_status oct_timing_cache_put(oct_timing_cache *c, const char *signature, doub
     return put(c, signature, oct_max64(1, (int64_t)(seconds * 1e12)));
 }
 
+oct_status oct_timing_cache_merge(oct_timing_cache *c, const oct_timing_cache *from)
+{
+    for (int64_t i = 0; i < from->count; i++)
+        OCT_TRY(put(c, from->entries[i].signature, from->entries[i].picoseconds));
+    return OCT_OK;
+}
+
 /* --- the head: what a cache must agree in ------------------------------------------------------------------------------ */
 
 typedef struct head_line {
@@ -186,8 +193,7 @@ oct_status oct_timing_cache_read(oct_timing_cache *c, const char *path)
     OCT_TRY_DONE(oct_file_read(path, &data, &size));
     OCT_TRY_DONE(oct_timing_cache_create(c->isa, &read));
     OCT_TRY_DONE(read_text(data, size, read));
-    for (int64_t i = 0; i < read->count; i++)
-        OCT_TRY_DONE(put(c, read->entries[i].signature, read->entries[i].picoseconds));
+    OCT_TRY_DONE(oct_timing_cache_merge(c, read));
 done:
     oct_timing_cache_destroy(read);
     free(data);

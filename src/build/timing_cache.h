@@ -36,6 +36,8 @@ bool oct_timing_cache_find(const oct_timing_cache *c, const char *signature, dou
 /* Keeps the smaller of the two when the signature is known. INTERNAL for seconds that are NaN, negative or above an hour; times
  * below a picosecond count as one. */
 oct_status oct_timing_cache_put(oct_timing_cache *c, const char *signature, double seconds);
+/* All entries of from into c. */
+oct_status oct_timing_cache_merge(oct_timing_cache *c, const oct_timing_cache *from);
 /* Merge a file into c. IO when it cannot be read, CONTENT (naming file and line) when it is damaged or of another version, level,
  * CPU model or kernel list; c is unchanged then. */
 oct_status oct_timing_cache_read(oct_timing_cache *c, const char *path);
