@@ -1,0 +1,172 @@
+#!/usr/bin/env python3
+"""Models quantized by other tools: ONNX Runtime's quantize_static on the models of ../shared, run by Octavo and by ONNX Runtime.
+
+    run_formats.py OCTAVO [--full] [--only SUBSTR] [--table]
+
+Both of the tool's formats (QDQ and QOperator: QLinearConv and relatives), weights per tensor and per channel, activations u8 and s8, the float model as it is or after
+quant_pre_process; and Octavo's own `quantize`. Calibrated and measured on the shared real data. The reference is ONNX Runtime with graph optimisations
+off: QDQ models then compute in float between codes, QOperator models on its QLinear kernels. Demanded: the same arg-max on 99.8 % of the images (the
+autoencoder: a small relative error), and that the convolutions and products run in INT8. Default: 500 images, all eight forms for three models and
+four for the others; --full: all forms and all test images. --table prints Markdown rows (docs/accuracy.md). Skipped without ../shared or packages.
+"""
+import argparse
+import importlib.util
+import json
+import logging
+import subprocess
+import sys
+import tempfile
+from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+ap.add_argument("octavo", type=lambda p: str(Path(p).resolve()))
+ap.add_argument("--full", action="store_true")
+ap.add_argument("--only", default="", help="models and forms whose line contains this")
+ap.add_argument("--table", action="store_true")
+args = ap.parse_args()
+SHARED = Path(__file__).resolve().parents[2].parent / "shared"
+if not (SHARED / "models" / "models.json").exists():
+    print("skipped: the shared models and data are not here")
+    sys.exit(0)
+try:
+    import numpy as np
+    import onnxruntime as ort
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+    from PIL import Image  # noqa: F401
+except ImportError as e:
+    print(f"skipped: {e}")
+    sys.exit(0)
+
+AGREE = 99.8     # percent of the images
+RELATIVE = 0.01  # of the autoencoder's output
+IN_INT8 = 95     # percent of the multiply-accumulates
+WHOLE = {"resnet20_cifar10", "mobilenetv2_cifar10", "vit_cifar10_pgd_2_3_16"}  # all forms by default too
+Form = namedtuple("Form", "tool format weights activations prepared", defaults=[False])
+QDQ = [Form("ONNX Runtime", "QDQ", w, a) for w in ("per channel", "per tensor") for a in ("u8", "s8")]
+FORMS = QDQ + [f._replace(format="QOperator") for f in QDQ]
+FEWER = [QDQ[0], QDQ[3], FORMS[4], FORMS[7]]
+PREPARED = [f._replace(prepared=True) for f in (QDQ[0], FORMS[4])]
+OWN = [Form("Octavo", "QDQ", "per channel", "u8")]
+
+
+def cifar(split, count):
+    """[N,3,32,32] floats 0...1, the first `count` of each class."""
+    spec = importlib.util.spec_from_file_location("cifar10", SHARED / "data" / "cifar10.py")
+    reader = importlib.util.module_from_spec(spec)
+    sys.dont_write_bytecode = True  # the shared folder is read-only
+    spec.loader.exec_module(reader)
+    images, labels = reader.load(split)
+    picked = np.concatenate([np.flatnonzero(labels == c)[:count] for c in range(10)])
+    return images[picked].transpose(0, 3, 1, 2).astype(np.float32) / 255
+
+
+def data_sets():
+    """Per data set: (calibration samples, test samples), before mean and deviation."""
+    sheet = np.asarray(Image.open(SHARED / "data" / "vww96" / "vww96.webp").convert("RGB"))
+    vww = sheet.reshape(16, 96, 16, 96, 3).transpose(0, 2, 4, 1, 3).reshape(256, 3, 96, 96).astype(np.float32) / 255
+    frames = np.load(SHARED / "data" / "ad" / "normal_id_01_logmel.npy")
+    windows = np.stack([frames[i:i + 5].ravel() for i in range(len(frames) - 4)])
+    words = np.load(SHARED / "data" / "kws" / "kws_mfcc.npy")
+    return {"cifar10": (cifar("train", 10), cifar("test", 1000 if args.full else 50)), "vww96": (vww[128:], vww if args.full else vww[:128]), "kws": (words, words),
+            "ad": (windows, windows)}
+
+
+class Reader(CalibrationDataReader):
+    def __init__(self, samples):
+        self.rows = iter({"input": samples[i:i + 10]} for i in range(0, len(samples), 10))
+
+    def get_next(self):
+        return next(self.rows, None)
+
+
+def octavo(*command):
+    p = subprocess.run([args.octavo, *map(str, command), "--threads", "1", "--quiet"], capture_output=True, text=True)
+    if p.returncode:
+        raise RuntimeError(f"octavo {command[0]}: status {p.returncode}, {p.stderr.strip()[-200:]}")
+    return p.stdout
+
+
+def quantize(form, model, calibration, work):
+    out = work / "q.onnx"
+    if form.tool == "Octavo":
+        np.savez(work / "calibration.npz", input=calibration)
+        octavo("quantize", model, "--data", work / "calibration.npz", "-o", out)
+        return out
+    if form.prepared:
+        quant_pre_process(str(model), str(work / "prepared.onnx"))
+        model = work / "prepared.onnx"
+    quantize_static(str(model), str(out), Reader(calibration), quant_format=QuantFormat[form.format], per_channel=form.weights == "per channel",
+                    activation_type=QuantType.QUInt8 if form.activations == "u8" else QuantType.QInt8, weight_type=QuantType.QInt8)
+    return out
+
+
+def reference(model, samples):
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.intra_op_num_threads, options.log_severity_level = 1, 4
+    session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    return np.concatenate([session.run(None, {"input": samples[i:i + 50]})[0] for i in range(0, len(samples), 50)])
+
+
+def examine(model, form, calibration, samples):
+    """(outcome "ok", "FAIL" or "skip"; what was found; figures for the table)."""
+    with tempfile.TemporaryDirectory(prefix="octavo-formats-") as d:
+        work = Path(d)
+        try:
+            q = quantize(form, model, calibration, work)
+            want = reference(q, samples)
+        except RuntimeError as e:
+            return "FAIL", str(e), None
+        except Exception as e:  # the tool refuses the model, or ONNX Runtime what its own tool wrote: no verdict
+            return "skip", f"skipped: ONNX Runtime: {type(e).__name__} {str(e)[:150]}", None
+        try:
+            np.save(work / "x.npy", samples)
+            octavo("run", q, "--input", f"input={work / 'x.npy'}", "--output-dir", work / "out", "--batch", 10)
+            steps = json.loads(octavo("inspect", q, "--json"))["steps"]
+        except RuntimeError as e:
+            return "FAIL", str(e), None
+        got = np.load(next((work / "out").glob("*.npy")))
+        macs = sum(s["macs"] for s in steps)
+        in_int8 = 100 * sum(s["macs"] for s in steps if s["precision"] == "int8") / macs
+        relative = float(np.linalg.norm(got - want) / np.linalg.norm(want))
+        if model.stem.startswith("ad_"):
+            ok, agree, what = relative <= RELATIVE, None, ""
+        else:
+            same = int((got.argmax(axis=1) == want.argmax(axis=1)).sum())
+            agree = 100 * same / len(want)
+            ok, what = agree >= AGREE, f"same answer {same} of {len(want)} = {agree:.2f} %, "
+        return "ok" if ok and in_int8 >= IN_INT8 else "FAIL", f"{what}relative error {relative:.1e}, {in_int8:.1f} % of the MACs in INT8", (agree, relative, in_int8)
+
+
+def main():
+    logging.disable(logging.WARNING)
+    data, cases = data_sets(), []
+    for m in json.loads((SHARED / "models" / "models.json").read_text()):
+        path = SHARED / "models" / m["file"]
+        forms = FORMS if args.full or path.stem in WHOLE else FEWER
+        forms = forms + (PREPARED if args.full or path.stem == "resnet20_cifar10_bn" else []) + OWN
+        shape = (1, len(m.get("mean", [])), 1, 1)
+        sets = [((s - np.reshape(m["mean"], shape)) / np.reshape(m["std"], shape)).astype(np.float32) if "mean" in m else s for s in data[m["dataset"]]]
+        for form in forms:
+            title = f"{path.stem}, {form.tool}, {form.format}{', prepared' if form.prepared else ''}, {form.weights}, {form.activations}"
+            if args.only in title:
+                cases.append((title, path, form, *sets))
+    count = {"ok": 0, "FAIL": 0, "skip": 0}
+    with ThreadPoolExecutor(2) as pool:
+        for (title, path, form, *_), (outcome, what, figures) in zip(cases, pool.map(lambda c: examine(*c[1:]), cases)):
+            count[outcome] += 1
+            if args.table and figures:
+                agree, relative, in_int8 = figures
+                print(f"| {path.stem} | {form.tool}{', prepared' if form.prepared else ''} | {form.format} | {form.weights} | {form.activations} | "
+                      f"{'' if agree is None else f'{agree:.2f}'} | {relative:.1e} | {in_int8:.0f} |", flush=True)
+            else:
+                print(f"{outcome:4} {title}: {what}", flush=True)
+    print(f"{count['ok']} passed, {count['FAIL']} failed, {count['skip']} skipped")
+    return count["FAIL"] != 0 or count["ok"] == 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
