@@ -1,5 +1,5 @@
-/* Speed of every row of kernels.inc on layer shapes of real networks: GMAC/s and percent of the vpdpbusd (or fma) peak that
- * the same process measures in between; spans and pools in Gelement/s.  DESIGN 6, docs/kernels-howto.md.
+/* Speed of every row of kernels.inc on layer shapes of real networks: GMAC/s and percent of the core's peak (src/cpu/peak.c)
+ * that the same process measures in between; spans and pools in Gelement/s.  DESIGN 6, docs/kernels-howto.md.
  *
  *   bench_kernels [part of a row's or a layer's name ...]
  *
@@ -45,43 +45,6 @@ static float *floats(int64_t n, int seed)
     return p;
 }
 
-/* --- peaks: 24 independent chains in registers, operations of 64 (vpdpbusd) or 16 (fma) MACs -------------------------------- */
-#ifdef __x86_64__
-#define CHAIN(op, i) op " %%zmm30, %%zmm31, %%zmm" #i "\n\t"
-#define CHAINS(op)                                                                                                                 \
-    CHAIN(op, 0)                                                                                                                   \
-    CHAIN(op, 1) CHAIN(op, 2) CHAIN(op, 3) CHAIN(op, 4) CHAIN(op, 5) CHAIN(op, 6) CHAIN(op, 7) CHAIN(op, 8) CHAIN(op, 9)           \
-        CHAIN(op, 10) CHAIN(op, 11) CHAIN(op, 12) CHAIN(op, 13) CHAIN(op, 14) CHAIN(op, 15) CHAIN(op, 16) CHAIN(op, 17)            \
-            CHAIN(op, 18) CHAIN(op, 19) CHAIN(op, 20) CHAIN(op, 21) CHAIN(op, 22) CHAIN(op, 23)
-#define PEAK(name, op)                                                                                                             \
-    __attribute__((target("avx512f,avx512vnni"))) static void name(int64_t loops)                                                  \
-    {                                                                                                                              \
-        __asm__ volatile("vpxord %%zmm30, %%zmm30, %%zmm30\n\tvpxord %%zmm31, %%zmm31, %%zmm31\n\t"                                \
-                         "1:\n\t" CHAINS(op) "sub $1, %0\n\tjnz 1b\n\tvzeroupper"                                                  \
-                         : "+r"(loops)                                                                                             \
-                         :                                                                                                         \
-                         : "zmm0", "zmm1", "zmm2", "zmm3", "zmm4", "zmm5", "zmm6", "zmm7", "zmm8", "zmm9", "zmm10", "zmm11",       \
-                           "zmm12", "zmm13", "zmm14", "zmm15", "zmm16", "zmm17", "zmm18", "zmm19", "zmm20", "zmm21", "zmm22",      \
-                           "zmm23", "zmm30", "zmm31", "cc");                                                                       \
-    }
-PEAK(peak_int8, "vpdpbusd")
-PEAK(peak_f32, "vfmadd231ps")
-#endif
-
-/* GMAC/s of the register loop; 0 where the level cannot run. */
-static double peak(bool integer)
-{
-#ifdef __x86_64__
-    if (oct_cpu_detect() >= OCT_ISA_AVX512VNNI) {
-        const int64_t loops = 50000;
-        double t = now();
-        integer ? peak_int8(loops) : peak_f32(loops);
-        return (double)loops * 24 * (integer ? 64 : 16) / (now() - t) * 1e-9;
-    }
-#endif
-    return 0;
-}
-
 /* --- one table of cases per layer: run them in turn --------------------------------------------------------------------------- */
 typedef struct bench_case {
     const char *kernel;
@@ -120,7 +83,7 @@ static void run_cases(const char *layer, double work, int unit)
 {
     double peaks[ROUNDS];
     for (int r = 0; r < ROUNDS; r++) {
-        peaks[r] = unit == UNIT_ELEMENTS ? 0 : peak(unit == UNIT_INT8);
+        peaks[r] = unit == UNIT_ELEMENTS ? 0 : oct_cpu_peak(oct_cpu_detect(), unit == UNIT_INT8);
         for (int i = 0; i < case_count; i++) {
             bench_case *c = &cases[i];
             c->run(c->context);
@@ -538,7 +501,7 @@ int main(int argc, char **argv)
 {
     filter_count = argc - 1;
     filters = argv + 1;
-    printf("peak: %.1f GMAC/s int8, %.1f GMAC/s f32 (registers only, one thread)\n", peak(true), peak(false));
+    printf("peak: %.1f GMAC/s int8, %.1f GMAC/s f32 (registers only, one thread)\n", oct_cpu_peak(oct_cpu_detect(), true), oct_cpu_peak(oct_cpu_detect(), false));
     bench_conv(true);
     bench_dw(true);
     bench_conv(false);

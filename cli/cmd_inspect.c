@@ -1,29 +1,68 @@
-/* inspect: the steps of a plan (or of the plan that an ONNX file gives): precision, kernel, and the reason when not INT8. */
+/* inspect: the steps of a plan (or of the plan that an ONNX file gives): precision, kernel, work, scales, and the reason when not INT8. */
 #include <stdio.h>
 #include <string.h>
 
 #include "source.h"
 
-static const char *text_of(const cJSON *step, const char *key)
+static const char *text_of(const cJSON *o, const char *key)
 {
-    const cJSON *t = cJSON_GetObjectItem(step, key);
+    const cJSON *t = cJSON_GetObjectItem(o, key);
     return cJSON_IsString(t) ? t->valuestring : "";
+}
+
+static double number_of(const cJSON *o, const char *key)
+{
+    const cJSON *n = cJSON_GetObjectItem(o, key);
+    return cJSON_IsNumber(n) ? n->valuedouble : 0;
+}
+
+/* "uint8[1,16,32,32] s=0.0182 z=0" */
+static void print_tensors(const char *what, const cJSON *list)
+{
+    const cJSON *t, *d;
+    printf("%s", what);
+    cJSON_ArrayForEach(t, list)
+    {
+        const cJSON *dims = cJSON_GetObjectItem(t, "shape");
+        printf("%s%s[", t == list->child ? " " : ", ", text_of(t, "dtype"));
+        cJSON_ArrayForEach(d, dims) printf("%s%.0f", d == dims->child ? "" : ",", d->valuedouble);
+        printf("]");
+        if (cJSON_GetObjectItem(t, "scale"))
+            printf(" scale %.6g zero %.0f", number_of(t, "scale"), number_of(t, "zero"));
+    }
+}
+
+static void print_step(int index, const cJSON *s)
+{
+    printf("%-4d %-8s %-18s %-26s %12.0f %10.0f %10.0f  %s", index, text_of(s, "precision"), text_of(s, "op"), text_of(s, "tactic"), number_of(s, "macs"),
+           number_of(s, "bytes"), number_of(s, "weight_bytes"), text_of(s, "fused"));
+    printf(*text_of(s, "reason") ? "  (%s)\n" : "%s\n", text_of(s, "reason"));
+    print_tensors("       ", cJSON_GetObjectItem(s, "inputs"));
+    print_tensors(" ->", cJSON_GetObjectItem(s, "outputs"));
+    printf("\n");
+}
+
+static void print_summary(const cJSON *root)
+{
+    const cJSON *summary = cJSON_GetObjectItem(root, "summary"), *steps = cJSON_GetObjectItem(summary, "steps"), *e;
+    int count = cJSON_GetArraySize(cJSON_GetObjectItem(root, "steps"));
+    printf("%.0f of %d steps in INT8", number_of(steps, "int8"), count);
+    cJSON_ArrayForEach(e, steps) if (strcmp(e->string, "int8") != 0) printf(", %.0f %s", e->valuedouble, e->string);
+    printf("; %.1f %% of %.0f MACs in INT8\n", 100 * number_of(summary, "int8_share"), number_of(summary, "macs"));
+    printf("arena %.0f bytes, constants %.0f bytes, built for %s\n", number_of(root, "arena_bytes"), number_of(root, "constant_bytes"), text_of(root, "isa"));
+    const cJSON *reasons = cJSON_GetObjectItem(summary, "reasons");
+    if (cJSON_GetArraySize(reasons))
+        printf("why not INT8 (steps, MACs, reason):\n");
+    cJSON_ArrayForEach(e, reasons) printf("%5.0f %12.0f  %s\n", number_of(e, "steps"), number_of(e, "macs"), text_of(e, "reason"));
 }
 
 static void print_text(const char *path, const cJSON *root)
 {
-    const cJSON *steps = cJSON_GetObjectItem(root, "steps"), *s;
-    int int8 = 0, count = 0;
-    printf("%s\n%-4s %-8s %-12s %-26s %12s  %s\n", path, "step", "as", "op", "kernel", "MACs", "name");
-    cJSON_ArrayForEach(s, steps)
-    {
-        const cJSON *macs = cJSON_GetObjectItem(s, "macs");
-        int8 += strcmp(text_of(s, "precision"), "int8") == 0;
-        printf("%-4d %-8s %-12s %-26s %12.0f  %s", count++, text_of(s, "precision"), text_of(s, "op"), text_of(s, "tactic"),
-               cJSON_IsNumber(macs) ? macs->valuedouble : 0, text_of(s, "name"));
-        printf(*text_of(s, "reason") ? "  (%s)\n" : "%s\n", text_of(s, "reason"));
-    }
-    printf("%d of %d steps in INT8\n", int8, count);
+    const cJSON *s;
+    int index = 0;
+    printf("%s\n%-4s %-8s %-18s %-26s %12s %10s %10s  %s\n", path, "step", "as", "op", "kernel", "MACs", "bytes", "weights", "name");
+    cJSON_ArrayForEach(s, cJSON_GetObjectItem(root, "steps")) print_step(index++, s);
+    print_summary(root);
 }
 
 int cmd_inspect(int argc, char **argv)
@@ -33,7 +72,9 @@ int cmd_inspect(int argc, char **argv)
     cli_option own[] = {{"--float", NULL, CLI_FLAG, &as_float, NULL, "of an ONNX file: as if built with --float", 0, 0},
                         {"--dim", NULL, CLI_TEXTS, &dims, "NAME=N", "of an ONNX file: value of a free dimension", 0, 0},
                         {0}};
-    cli c = {.command = "inspect", .usage = "PLAN|MODEL", .summary = "The steps of a plan: precision, kernel, MACs, and the reason for each step that is not INT8.",
+    cli c = {.command = "inspect", .usage = "PLAN|MODEL",
+             .summary = "The steps of a plan: source nodes, precision, kernel, MACs, bytes moved (weights included), bytes of weights, types, shapes and\n"
+                        "scales, and the reason for each step that is not INT8; then a summary.",
              .options = own, .arg_min = 1, .arg_max = 1};
     int status = 0;
     cli_subject subject = {0};

@@ -79,7 +79,10 @@ OCT_API OCT_MUST_USE oct_status oct_plan_get_input(const oct_plan *plan, int ind
 OCT_API OCT_MUST_USE oct_status oct_plan_get_output(const oct_plan *plan, int index, oct_port *out);
 OCT_API const char *oct_plan_get_metadata(const oct_plan *plan, const char *key);
 
-/* Steps as JSON: {"steps":[{"name","sources","op","precision","tactic","shapes","scales","macs","reason"}], ...}. */
+/* What the plan does, as JSON; free with oct_string_free. {"isa","arena_bytes","constant_bytes","inputs","outputs","summary":{"steps"
+ * {precision: count},"macs","int8_macs","int8_share" (of 1),"reasons":[{"reason" (names left out),"example","steps","macs"}]},"steps":[{"name","fused" (names of the
+ * source nodes, joined by " + "),"sources","op","kind","precision","tactic","inputs","outputs" [{"name","dtype","shape","scale","zero"}],
+ * "shapes","scales","macs","bytes" (read and written, weights included),"weight_bytes","reason" (why not INT8; "" when it is)}]}. */
 OCT_API OCT_MUST_USE oct_status oct_plan_inspect_json(const oct_plan *plan, char **json);
 
 /* threads 0 = all cores. The plan must outlive the context. */
@@ -109,11 +112,15 @@ typedef struct oct_step_profile {
     int64_t macs;
     double seconds;
     int64_t runs;
+    int64_t bytes;          /* read and written in one run, weights included */
 } oct_step_profile;
 OCT_API int oct_plan_step_count(const oct_plan *plan);
 OCT_API OCT_MUST_USE oct_status oct_plan_get_step(const oct_plan *plan, int step, oct_step_profile *out); /* what is known without running */
 OCT_API void oct_context_profile(oct_context *context, bool enable);
 OCT_API OCT_MUST_USE oct_status oct_context_get_profile(const oct_context *context, int step, oct_step_profile *out);
+/* GMAC/s that one core does at most with the instructions that the plan was built for, in u8 x s8 or in f32: measured in a register loop
+ * for half a millisecond at each call (take the best of several); 0 where there is no loop for the plan's level. */
+OCT_API double oct_plan_peak(const oct_plan *plan, bool int8);
 
 #ifdef __cplusplus
 }

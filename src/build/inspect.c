@@ -21,6 +21,21 @@ static cJSON *string_list(const char *joined)
     return list;
 }
 
+/* The sources in one line, as other tools write fused layers: "conv1 + add1 + relu1". */
+static bool add_fused(cJSON *o, const char *joined)
+{
+    oct_text t = {0};
+    char *text = NULL;
+    for (; *joined; joined += *joined == '\n') {
+        size_t n = strcspn(joined, "\n");
+        oct_text_printf(&t, "%s%.*s", t.size ? " + " : "", (int)n, joined);
+        joined += n;
+    }
+    bool done = oct_text_finish(&t, &text) == OCT_OK && cJSON_AddStringToObject(o, "fused", text);
+    free(text);
+    return done;
+}
+
 static cJSON *dims_list(const int64_t *dims, int rank)
 {
     cJSON *list = cJSON_CreateArray();
@@ -48,18 +63,15 @@ static cJSON *tensor_json(const oct_plan *p, int32_t id)
     return o;
 }
 
-static int64_t bytes_of(const oct_plan_tensor *t)
+static const char *reason_of(const oct_plan *p, const oct_plan_step *s)
 {
-    int64_t n = (int64_t)oct_dtype_size((oct_dtype)t->dtype);
-    for (int i = 0; i < t->rank; i++)
-        n *= t->dims[i];
-    return n;
+    return s->precision == OCT_PREC_INT8 ? "" : oct_plan_string(p, s->reason);
 }
 
 static cJSON *step_json(const oct_plan *p, const oct_plan_step *s)
 {
     cJSON *o = cJSON_CreateObject(), *shapes = cJSON_CreateObject(), *scales = cJSON_CreateObject();
-    if (!o || !shapes || !scales)
+    if (!o || !shapes || !scales || !add_fused(o, oct_plan_string(p, s->sources)))
         goto out_of_memory;
     cJSON_AddStringToObject(o, "name", oct_plan_string(p, s->name));
     cJSON_AddItemToObject(o, "sources", string_list(oct_plan_string(p, s->sources)));
@@ -70,7 +82,7 @@ static cJSON *step_json(const oct_plan *p, const oct_plan_step *s)
     cJSON *in = cJSON_AddArrayToObject(o, "inputs"), *out = cJSON_AddArrayToObject(o, "outputs");
     cJSON *in_shapes = cJSON_AddArrayToObject(shapes, "inputs"), *out_shapes = cJSON_AddArrayToObject(shapes, "outputs");
     cJSON *in_scales = cJSON_AddArrayToObject(scales, "inputs"), *out_scales = cJSON_AddArrayToObject(scales, "outputs");
-    int64_t bytes = 0;
+    const oct_step_bytes bytes = oct_step_traffic(p, s);
     for (uint32_t i = 0; i < s->in_count + s->out_count; i++) {
         bool is_in = i < s->in_count;
         int32_t id = p->index[is_in ? s->in_first + i : s->out_first + i - s->in_count];
@@ -78,13 +90,13 @@ static cJSON *step_json(const oct_plan *p, const oct_plan_step *s)
         cJSON_AddItemToArray(is_in ? in : out, tensor_json(p, id));
         cJSON_AddItemToArray(is_in ? in_shapes : out_shapes, dims_list(t->dims, t->rank));
         cJSON_AddItemToArray(is_in ? in_scales : out_scales, t->scale > 0 ? cJSON_CreateNumber((double)t->scale) : cJSON_CreateNull());
-        bytes += bytes_of(t);
     }
     cJSON_AddItemToObject(o, "shapes", shapes);
     cJSON_AddItemToObject(o, "scales", scales);
     cJSON_AddNumberToObject(o, "macs", (double)s->macs);
-    cJSON_AddNumberToObject(o, "bytes", (double)bytes);
-    cJSON_AddStringToObject(o, "reason", s->precision == OCT_PREC_INT8 ? "" : oct_plan_string(p, s->reason));
+    cJSON_AddNumberToObject(o, "bytes", (double)(bytes.in + bytes.out + bytes.weights));
+    cJSON_AddNumberToObject(o, "weight_bytes", (double)bytes.weights);
+    cJSON_AddStringToObject(o, "reason", reason_of(p, s));
     return o;
 out_of_memory:
     cJSON_Delete(o);
@@ -108,6 +120,85 @@ static cJSON *ports_json(const oct_plan *p, const oct_plan_port *ports, int32_t 
     return list;
 }
 
+/* A reason without the names that it quotes: head up to the first quote mark, tail from the last one on; without quotes all is head. */
+typedef struct reason {
+    const char *text, *tail;
+    size_t head;
+} reason;
+
+static reason split_reason(const char *text)
+{
+    const char *first = strchr(text, '\''), *last = strrchr(text, '\'');
+    return (reason){text, first == last ? "" : last, first == last ? strlen(text) : (size_t)(first - text)};
+}
+
+static bool same_reason(const reason *a, const reason *b)
+{
+    return a->head == b->head && memcmp(a->text, b->text, a->head) == 0 && strcmp(a->tail, b->tail) == 0;
+}
+
+typedef struct tally {
+    reason reason;
+    int32_t steps;
+    int64_t macs;
+} tally;
+
+/* The kinds of reasons, in the order of the steps, with how many steps give them. At most MOST kinds are told apart. */
+static oct_status add_reasons(const oct_plan *p, cJSON *o)
+{
+    enum { MOST = 64 };
+    tally list[MOST];
+    int count = 0;
+    for (int32_t i = 0; i < p->step_count; i++) {
+        const reason r = split_reason(reason_of(p, &p->steps[i]));
+        int at = 0;
+        while (at < count && !same_reason(&list[at].reason, &r))
+            at++;
+        if (!*r.text || at == MOST)
+            continue;
+        if (at == count)
+            list[count++] = (tally){.reason = r};
+        list[at].steps++;
+        list[at].macs += p->steps[i].macs;
+    }
+    cJSON *array = cJSON_AddArrayToObject(o, "reasons");
+    for (int i = 0; i < count; i++) {
+        oct_text t = {0};
+        char *text;
+        cJSON *e = cJSON_CreateObject();
+        cJSON_AddItemToArray(array, e);
+        oct_text_printf(&t, "%.*s%s%s", (int)list[i].reason.head, list[i].reason.text, *list[i].reason.tail ? "'...'" : "",
+                        *list[i].reason.tail ? list[i].reason.tail + 1 : "");
+        OCT_TRY(oct_text_finish(&t, &text));
+        cJSON_AddStringToObject(e, "reason", text);
+        free(text);
+        cJSON_AddStringToObject(e, "example", list[i].reason.text);
+        cJSON_AddNumberToObject(e, "steps", list[i].steps);
+        cJSON_AddNumberToObject(e, "macs", (double)list[i].macs);
+    }
+    return OCT_OK;
+}
+
+static oct_status add_summary(const oct_plan *p, cJSON *root)
+{
+    cJSON *o = cJSON_AddObjectToObject(root, "summary"), *steps = cJSON_AddObjectToObject(o, "steps");
+    int64_t macs = 0, int8_macs = 0;
+    int count[OCT_PREC_CONVERT + 1] = {0};
+    for (int32_t i = 0; i < p->step_count; i++) {
+        const oct_plan_step *s = &p->steps[i];
+        count[s->precision]++;
+        macs += s->macs;
+        int8_macs += s->precision == OCT_PREC_INT8 ? s->macs : 0;
+    }
+    for (int i = 0; i <= OCT_PREC_CONVERT; i++)
+        if (count[i])
+            cJSON_AddNumberToObject(steps, oct_precision_name((oct_precision)i), count[i]);
+    cJSON_AddNumberToObject(o, "macs", (double)macs);
+    cJSON_AddNumberToObject(o, "int8_macs", (double)int8_macs);
+    cJSON_AddNumberToObject(o, "int8_share", macs ? (double)int8_macs / (double)macs : 0);
+    return add_reasons(p, o);
+}
+
 oct_status oct_plan_inspect_json(const oct_plan *plan, char **json)
 {
     cJSON *root = cJSON_CreateObject();
@@ -118,6 +209,10 @@ oct_status oct_plan_inspect_json(const oct_plan *plan, char **json)
     cJSON_AddNumberToObject(root, "constant_bytes", (double)plan->header->section[OCT_SEC_CONST].size);
     cJSON_AddItemToObject(root, "inputs", ports_json(plan, plan->inputs, plan->input_count));
     cJSON_AddItemToObject(root, "outputs", ports_json(plan, plan->outputs, plan->output_count));
+    if (add_summary(plan, root) != OCT_OK) {
+        cJSON_Delete(root);
+        return oct_last_error()->status;
+    }
     cJSON *steps = cJSON_AddArrayToObject(root, "steps");
     for (int32_t i = 0; i < plan->step_count; i++)
         cJSON_AddItemToArray(steps, step_json(plan, &plan->steps[i]));

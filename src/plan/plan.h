@@ -142,6 +142,9 @@ oct_status oct_draft_finish(const oct_draft *d, oct_plan **out);
 /* Takes over `owned` (from oct_alloc) on success; CONTENT naming `name` when anything is wrong. */
 oct_status oct_plan_from_block(void *owned, int64_t size, const char *name, oct_plan **out);
 size_t oct_step_params_size(oct_step_kind kind);
+/* Bytes that a step reads, writes and takes from the plan's constants (packed weights, constant operands), each counted once. */
+typedef struct oct_step_bytes { int64_t in, out, weights; } oct_step_bytes;
+oct_step_bytes oct_step_traffic(const oct_plan *p, const oct_plan_step *s);
 const char *oct_step_kind_name(oct_step_kind kind);
 const char *oct_precision_name(oct_precision p);
 

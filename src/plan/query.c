@@ -1,6 +1,6 @@
 /* The plan's public getters: ports, taps, metadata, steps. */
 #include <string.h>
-#include "plan/plan.h"
+#include "plan/conv.h"
 
 static void fill_port(const oct_plan *p, const oct_plan_port *from, oct_port *out)
 {
@@ -59,15 +59,43 @@ const char *oct_plan_get_metadata(const oct_plan *plan, const char *key)
     return NULL;
 }
 
+double oct_plan_peak(const oct_plan *plan, bool int8) { return oct_cpu_peak((oct_isa)plan->header->isa, int8); }
+
+static int64_t bytes_of(const oct_plan_tensor *t)
+{
+    int64_t n = (int64_t)oct_dtype_size((oct_dtype)t->dtype);
+    for (int i = 0; i < t->rank; i++)
+        n *= t->dims[i];
+    return n;
+}
+
+oct_step_bytes oct_step_traffic(const oct_plan *p, const oct_plan_step *s)
+{
+    oct_step_bytes b = {0};
+    for (uint32_t i = 0; i < s->in_count; i++) {
+        const oct_plan_tensor *t = &p->tensors[p->index[s->in_first + i]];
+        *(t->place == OCT_PLACE_CONST ? &b.weights : &b.in) += bytes_of(t);
+    }
+    for (uint32_t i = 0; i < s->out_count; i++)
+        b.out += bytes_of(&p->tensors[p->index[s->out_first + i]]);
+    if (oct_step_is_conv((oct_step_kind)s->kind)) {
+        const oct_p_conv *q = (const oct_p_conv *)(const void *)(p->params + s->params);
+        b.weights += q->panel_bytes * (oct_step_is_depthwise((oct_step_kind)s->kind) ? 1 : (int64_t)q->groups * q->panels);
+    }
+    return b;
+}
+
 oct_status oct_plan_get_step(const oct_plan *plan, int step, oct_step_profile *out)
 {
     if (step < 0 || step >= plan->step_count)
         return oct_fail(OCT_ERR_USAGE, "step %d of %d", step, plan->step_count);
     const oct_plan_step *s = &plan->steps[step];
+    const oct_step_bytes bytes = oct_step_traffic(plan, s);
     *out = (oct_step_profile){.name = oct_plan_string(plan, s->name),
                               .op = oct_plan_string(plan, s->op),
                               .precision = oct_precision_name((oct_precision)s->precision),
                               .tactic = oct_plan_string(plan, s->tactic),
-                              .macs = s->macs};
+                              .macs = s->macs,
+                              .bytes = bytes.in + bytes.out + bytes.weights};
     return OCT_OK;
 }
