@@ -1,25 +1,29 @@
 /* bench: latency percentiles and throughput of one model or plan, and the time of every step.
  *
  * Runs with the per-step clock on alternate with runs without: the clock costs something, and both see the same machine.
- * Latency comes from the runs without, the step times are medians of the runs with. */
+ * Latency comes from the runs without, the step times from the runs with (cli/profile.c). */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "profile.h"
 #include "session.h"
 
 #define PROFILE_EVERY 4    /* one profiled run after so many timed ones */
 #define PROFILE_MOST  200
+#define PEAK_ROUNDS   12   /* before and again after the runs; the best counts */
 
 typedef struct job {
     cli_texts inputs, dims;
-    bool as_float;
+    bool as_float, profile;
     int64_t runs, warmup;
     double seconds;
     double *latency;       /* ms, sorted at the end */
     int64_t count;
     double *step_ms;       /* step_count x PROFILE_MOST */
+    double run_ms[PROFILE_MOST]; /* whole runs with the clock on */
+    double peak_int8, peak_float; /* GMAC/s of one core */
     int64_t profiled;
     int step_count;
 } job;
@@ -105,7 +109,9 @@ static int array_inputs(cli_session *s, const cli *c, const cli_arrays *a)
 static oct_status profile_once(cli_session *s, job *j)
 {
     oct_context_profile(s->context, true);
+    double start = cli_seconds();
     oct_status status = oct_context_run(s->context);
+    j->run_ms[j->profiled] = 1e3 * (cli_seconds() - start);
     for (int i = 0; status == OCT_OK && i < j->step_count; i++) {
         oct_step_profile p;
         status = oct_context_get_profile(s->context, i, &p);
@@ -117,11 +123,20 @@ static oct_status profile_once(cli_session *s, job *j)
     return status;
 }
 
+static void measure_peak(const cli_session *s, job *j)
+{
+    for (int i = 0; j->profile && i < PEAK_ROUNDS; i++) {
+        j->peak_int8 = fmax(j->peak_int8, oct_plan_peak(s->plan, true));
+        j->peak_float = fmax(j->peak_float, oct_plan_peak(s->plan, false));
+    }
+}
+
 /* Timed runs: --runs of them, else as many as fit into --seconds, at least 10. */
 static oct_status measure(cli_session *s, job *j)
 {
     oct_status status = OCT_OK;
     int64_t most = j->runs ? j->runs : 1000000, capacity = 0;
+    measure_peak(s, j);
     for (int64_t i = 0; status == OCT_OK && i < j->warmup; i++)
         status = oct_context_run(s->context);
     double begin = cli_seconds();
@@ -141,9 +156,8 @@ static oct_status measure(cli_session *s, job *j)
     }
     if (status == OCT_OK && j->profiled == 0)
         status = profile_once(s, j);
+    measure_peak(s, j);
     qsort(j->latency, (size_t)j->count, sizeof *j->latency, by_value);
-    for (int i = 0; i < j->step_count; i++)
-        qsort(&j->step_ms[i * PROFILE_MOST], (size_t)j->profiled, sizeof *j->step_ms, by_value);
     return status;
 }
 
@@ -155,9 +169,9 @@ static double mean(const double *v, int64_t n)
     return n ? sum / (double)n : NAN;
 }
 
-static void print_json(const cli *c, const cli_session *s, const job *j)
+static void print_json(const cli *c, const cli_session *s, const job *j, const cli_profile *p)
 {
-    cJSON *root = cJSON_CreateObject(), *latency, *steps;
+    cJSON *root = cJSON_CreateObject(), *latency;
     cJSON_AddStringToObject(root, "model", c->args[0]);
     cJSON_AddNumberToObject(root, "threads", cli_threads(c));
     cJSON_AddNumberToObject(root, "batch", (double)(s->batch ? s->batch : 1));
@@ -170,42 +184,30 @@ static void print_json(const cli *c, const cli_session *s, const job *j)
     cJSON_AddNumberToObject(latency, "p90", percentile(j->latency, j->count, 90));
     cJSON_AddNumberToObject(latency, "p99", percentile(j->latency, j->count, 99));
     cJSON_AddNumberToObject(root, "throughput_per_s", 1e3 * (double)(s->batch ? s->batch : 1) / mean(j->latency, j->count));
-    steps = cJSON_AddArrayToObject(root, "steps");
-    for (int i = 0; i < j->step_count; i++) {
-        oct_step_profile p;
-        if (oct_context_get_profile(s->context, i, &p) != OCT_OK)
-            continue;
-        cJSON *o = cJSON_CreateObject();
-        cJSON_AddStringToObject(o, "name", p.name);
-        cJSON_AddStringToObject(o, "op", p.op);
-        cJSON_AddStringToObject(o, "precision", p.precision);
-        cJSON_AddStringToObject(o, "tactic", p.tactic);
-        cJSON_AddNumberToObject(o, "ms", percentile(&j->step_ms[i * PROFILE_MOST], j->profiled, 50));
-        cJSON_AddNumberToObject(o, "macs", (double)p.macs);
-        cJSON_AddItemToArray(steps, o);
-    }
+    cli_profile_json(p, j->profile, root);
     cli_print_json(root);
 }
 
-static void print_text(const cli *c, const cli_session *s, const job *j)
+static void print_text(const cli *c, const cli_session *s, const job *j, const cli_profile *p)
 {
-    double total = 0;
     printf("%s: %d threads, batch %lld, %lld runs after %lld to warm up\n", c->args[0], cli_threads(c), (long long)(s->batch ? s->batch : 1),
            (long long)j->count, (long long)j->warmup);
     printf("latency ms  min %.4f  p50 %.4f  mean %.4f  p90 %.4f  p99 %.4f;  %.1f samples/s\n", j->latency[0], percentile(j->latency, j->count, 50),
            mean(j->latency, j->count), percentile(j->latency, j->count, 90), percentile(j->latency, j->count, 99),
            1e3 * (double)(s->batch ? s->batch : 1) / mean(j->latency, j->count));
-    for (int i = 0; i < j->step_count; i++)
-        total += percentile(&j->step_ms[i * PROFILE_MOST], j->profiled, 50);
-    printf("%9s %6s %9s  %-8s %-12s %-26s %s\n", "ms", "%", "GMAC/s", "as", "op", "kernel", "name");
-    for (int i = 0; i < j->step_count; i++) {
-        oct_step_profile p;
-        if (oct_context_get_profile(s->context, i, &p) != OCT_OK)
-            continue;
-        double ms = percentile(&j->step_ms[i * PROFILE_MOST], j->profiled, 50);
-        printf("%9.4f %6.1f %9.1f  %-8s %-12s %-26s %s\n", ms, total > 0 ? 100 * ms / total : 0, ms > 0 ? (double)p.macs / (ms * 1e6) : 0, p.precision, p.op,
-               p.tactic, p.name);
-    }
+    cli_profile_print(p, j->profile);
+}
+
+static int report(const cli *c, const cli_session *s, const job *j)
+{
+    cli_profile p = {.peak_int8 = j->peak_int8 * cli_threads(c), .peak_float = j->peak_float * cli_threads(c)};
+    oct_status status = cli_profile_make(&p, s->context, j->step_count, j->latency, j->count, j->run_ms, j->step_ms, j->profiled, PROFILE_MOST);
+    if (status == OCT_OK && c->o.json)
+        print_json(c, s, j, &p);
+    else if (status == OCT_OK)
+        print_text(c, s, j, &p);
+    cli_profile_free(&p);
+    return status == OCT_OK ? 0 : cli_report(c, status);
 }
 
 int cmd_bench(int argc, char **argv)
@@ -215,10 +217,12 @@ int cmd_bench(int argc, char **argv)
                         {"--seconds", NULL, CLI_NUMBER, &j.seconds, "S", "how long to measure without --runs (default: 1)", 0, 0},
                         {"--warmup", NULL, CLI_INT, &j.warmup, "N", "runs before the first timed one (default: 10)", 0, 1000000},
                         {"--input", "-i", CLI_TEXTS, &j.inputs, "NAME=FILE", ".npy of an input (default: random data)", 0, 0},
+                        {"--profile", NULL, CLI_FLAG, &j.profile, NULL, "also GB/s, percent of the cores' peak, groups, and how the steps add up to a run", 0, 0},
                         {"--float", NULL, CLI_FLAG, &j.as_float, NULL, "of an ONNX file: every layer in float", 0, 0},
                         {"--dim", NULL, CLI_TEXTS, &j.dims, "NAME=N", "of an ONNX file: value of a free dimension", 0, 0},
                         {0}};
-    cli c = {.command = "bench", .usage = "PLAN|MODEL", .summary = "Latency, throughput and the time of every step; --batch (default 1) and --threads are stated in the result.",
+    cli c = {.command = "bench", .usage = "PLAN|MODEL", .summary = "Latency, throughput and the time of every step; --batch (default 1) and --threads are stated in the result.\n"
+                        "Step times are means over the middle half of the runs that were profiled, one in four.",
              .options = own, .arg_min = 1, .arg_max = 1};
     int status = 0;
     cli_subject subject = {0};
@@ -245,12 +249,7 @@ int cmd_bench(int argc, char **argv)
     j.step_ms = calloc((size_t)j.step_count * PROFILE_MOST + 1, sizeof *j.step_ms);
     if (s == OCT_OK)
         s = j.step_ms ? measure(&session, &j) : OCT_ERR_MEMORY;
-    if (s != OCT_OK)
-        status = cli_report(&c, s);
-    else if (c.o.json)
-        print_json(&c, &session, &j);
-    else
-        print_text(&c, &session, &j);
+    status = s == OCT_OK ? report(&c, &session, &j) : cli_report(&c, s);
 done:
     free(j.step_ms);
     free(j.latency);
