@@ -1,7 +1,7 @@
 /* Builder, plan and context: from a model to INT8 inference.
  *
  * A plan is immutable and may be shared by threads; a context (scratch memory and a thread team) belongs to one thread
- * at a time. liboctavo_rt.so holds everything here but the builder, oct_plan_build and oct_plan_inspect_json. */
+ * at a time. liboctavo_rt.so holds everything here but what takes a model and what gives JSON. */
 #ifndef OCTAVO_ENGINE_H
 #define OCTAVO_ENGINE_H
 
@@ -84,6 +84,12 @@ OCT_API const char *oct_plan_get_metadata(const oct_plan *plan, const char *key)
  * source nodes, joined by " + "),"sources","op","kind","precision","tactic","inputs","outputs" [{"name","dtype","shape","scale","zero"}],
  * "shapes","scales","macs","bytes" (read and written, weights included),"weight_bytes","reason" (why not INT8; "" when it is)}]}. */
 OCT_API OCT_MUST_USE oct_status oct_plan_inspect_json(const oct_plan *plan, char **json);
+/* What is wrong or wasteful and can be told for certain, as a JSON list of {"rule","step" or "tensor","message","hint"}; free with
+ * oct_string_free. Of steps: leftover-quantize, leftover-dequantize, int8-float-quantize, float-residual, concat-scales, requantize,
+ * wasted-lanes; of a model also its weights and scales: dead-channel, clipped-weights, unused-codes. The model is built as oct_plan_build
+ * does it, with the same errors. */
+OCT_API OCT_MUST_USE oct_status oct_plan_lint_json(const oct_plan *plan, char **json);
+OCT_API OCT_MUST_USE oct_status oct_model_lint_json(const oct_model *model, const oct_build_options *opts, char **json);
 
 /* threads 0 = all cores. The plan must outlive the context. */
 OCT_API OCT_MUST_USE oct_status oct_context_create(const oct_plan *plan, int threads, oct_context **out);

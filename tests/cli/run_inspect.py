@@ -118,6 +118,38 @@ def inspect__text__has_the_summary():
     assert ok("inspect", P).stdout.splitlines()[0] == str(P)
 
 
+@test
+def lint__clean_model__has_no_leftovers_and_exit_0():
+    j = js("inspect", Q, "--lint")
+    assert j["lint"] == [] and "steps" in j and "summary" in j, j["lint"]
+    assert "lint" not in js("inspect", Q) and "lint: 0 findings" in ok("inspect", Q, "--lint").stdout
+
+
+@test
+def lint__float_operator_between__is_named_in_model_and_plan():
+    odd, q, p = residual_model(WORK / "odd.onnx", second="Erf"), WORK / "odd.q.onnx", WORK / "odd.plan"
+    ok("quantize", odd, "--data", X, "-o", q, "--quiet")
+    g = onnx.load(str(q))  # a tensor of one dead channel: its weights become zero codes
+    for i in g.graph.initializer:
+        a = numpy_helper.to_array(i)
+        if a.dtype == np.int8 and a.shape == (16, 8, 3, 3):
+            a = a.copy()
+            a[3] = 0
+            i.CopyFrom(numpy_helper.from_array(a, i.name))
+        elif a.dtype == np.float32 and a.shape == (16, 8, 3, 3):
+            a = a.copy()
+            a[3] = 0
+            i.CopyFrom(numpy_helper.from_array(a, i.name))
+    onnx.save(g, str(q))
+    ok("build", q, "-o", p, "--quiet")
+    for f in js("inspect", q, "--lint")["lint"]:
+        assert set(f) in ({"rule", "step", "message", "hint"}, {"rule", "tensor", "message", "hint"})
+    rules = {f["rule"] for f in js("inspect", q, "--lint")["lint"]}
+    assert "dead-channel" in rules, rules
+    assert {f["rule"] for f in js("inspect", p, "--lint")["lint"]} == rules - {"dead-channel", "clipped-weights", "unused-codes"}
+    assert "dead-channel" in ok("inspect", q, "--lint").stdout
+
+
 # --- bench --profile ---
 
 @test
