@@ -1,31 +1,42 @@
-/* Two models, one input, tensor by tensor.
+/* Two sides, the same inputs, tensor by tensor, batch after batch.
  *
- * Both are built with taps on the tensors whose names they share. In a Q/DQ model a tap must not change what is measured:
- * the value of a quantized tensor is read behind its DequantizeLinear, and a tensor that the engine keeps inside a fused
- * integer layer (between a convolution and the Q behind its activation) is left out, because tapping it would make that
- * layer run in float. */
+ * Tensors are those whose names both sides share. In a Q/DQ model a tap must not change what is measured: the value of a
+ * quantized tensor is read behind its DequantizeLinear, and a tensor that the engine keeps inside a fused integer layer
+ * (between a convolution and the Q behind its activation) is left out, because tapping it would make that layer run in float. */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "eval/side.h"
 #include "eval/stats.h"
-#include "eval/widen.h"
 #include "ir/op.h"
 #include "onnx/model.h"
-#include <octavo/eval.h>
+#include "plan/plan.h"
 
-/* One model's half of the comparison. */
-typedef struct half {
-    const oct_model *model;
-    const char **taps; /* per row */
-    oct_plan *plan;
-    oct_context *context;
-} half;
+/* Codes behind a tensor; scale 0: it is not quantized. */
+typedef struct grid {
+    float scale;
+    int32_t zero, lo, hi;
+} grid;
 
-typedef struct comparison {
-    half a, b;
-    const char **names; /* per row, of model a */
-    int64_t rows;
-} comparison;
+typedef struct row {
+    const char *name;
+    grid grid[2];
+    bool dropped;          /* the peer does not know it */
+    oct_likeness likeness;
+    int64_t elements, clipped[2];
+} row;
+
+struct oct_comparison {
+    oct_compare_side what[2];
+    oct_side side[2];
+    row *rows;             /* row i reads tap i of both sides */
+    int64_t count;
+    float *data[2];
+    int64_t room;          /* elements in each of data */
+};
+
+/* --- where a tensor can be read --- */
 
 static const oct_value *behind_quantize(const oct_node *q)
 {
@@ -64,157 +75,275 @@ static const oct_value *tap_of(const oct_value *v)
     return v;
 }
 
+/* A float tensor that depends on the inputs as far as one can see: weights and their Q/DQ do not. */
 static bool is_computed_float(const oct_value *v)
 {
-    return v && !v->data && v->producer && v->producer->op != OCT_OP_DEQUANTIZE && (v->dtype == OCT_F32 || v->dtype == OCT_F16);
+    if (!v || v->data || !v->producer || (v->dtype != OCT_F32 && v->dtype != OCT_F16))
+        return false;
+    if (v->producer->op != OCT_OP_DEQUANTIZE)
+        return true;
+    const oct_value *codes = v->producer->inputs[0];
+    return !codes->data && !(codes->producer && codes->producer->op == OCT_OP_QUANTIZE && codes->producer->inputs[0]->data);
 }
 
-/* Rows in the execution order of model a. */
-static oct_status find_rows(comparison *c)
+static bool is_dequantized(const oct_value *v) { return v->producer && v->producer->op == OCT_OP_DEQUANTIZE; }
+
+/* The codes that a tensor of a graph is read from, when they have one scale. */
+static grid grid_of_value(const oct_value *v)
 {
-    const oct_graph *g = c->a.model->graph;
-    OCT_TRY(oct_alloc((g->value_count + 1) * (int64_t)sizeof *c->names, true, (void **)&c->names));
-    OCT_TRY(oct_alloc((g->value_count + 1) * (int64_t)sizeof *c->a.taps, true, (void **)&c->a.taps));
-    OCT_TRY(oct_alloc((g->value_count + 1) * (int64_t)sizeof *c->b.taps, true, (void **)&c->b.taps));
+    grid g = {0};
+    float zero = 0;
+    const oct_node *n = v->producer;
+    if (!n || n->op != OCT_OP_DEQUANTIZE || (n->inputs[0]->dtype != OCT_U8 && n->inputs[0]->dtype != OCT_S8))
+        return g;
+    const bool u8 = n->inputs[0]->dtype == OCT_U8;
+    if (oct_value_scalar(oct_node_in(n, 1), &g.scale) && g.scale > 0 && (!oct_node_in(n, 2) || oct_value_scalar(n->inputs[2], &zero)))
+        return (grid){g.scale, (int32_t)zero, u8 ? 0 : -128, u8 ? 255 : 127};
+    return (grid){0};
+}
+
+static const oct_plan_port *find_port(const oct_plan *p, const char *name)
+{
+    for (int32_t i = 0; i < p->output_count + p->tap_count; i++) {
+        const oct_plan_port *port = i < p->output_count ? &p->outputs[i] : &p->taps[i - p->output_count];
+        if (strcmp(oct_plan_string(p, port->name), name) == 0)
+            return port;
+    }
+    return NULL;
+}
+
+static grid grid_of_port(const oct_plan *p, const oct_plan_port *port)
+{
+    const oct_plan_tensor *t = &p->tensors[port->tensor];
+    const int32_t shift = t->biased ? 128 : 0;
+    return t->scale > 0 && t->dtype == OCT_U8 ? (grid){t->scale, t->zero - shift, -shift, 255 - shift} : (grid){0};
+}
+
+/* Tensor `name` of one side: its tap's name and grid. False when the side does not have it, or cannot show it. */
+static bool find_tap(const oct_compare_side *s, const char *name, const char **tap, grid *g, const oct_value **value)
+{
+    *value = NULL;
+    if (s->plan) {
+        const oct_plan_port *port = find_port(s->plan, name);
+        if (!port)
+            return false;
+        *tap = name;
+        *g = grid_of_port(s->plan, port);
+        return true;
+    }
+    const oct_value *v = oct_value_find(s->model->graph, name), *t = is_computed_float(v) ? tap_of(v) : NULL;
+    if (!t)
+        return false;
+    *value = v;
+    *tap = t->name;
+    *g = grid_of_value(t);
+    return true;
+}
+
+static void add_row(oct_comparison *c, const char *name)
+{
+    const oct_value *v[2];
+    const int64_t i = c->count;
+    row r = {.name = name};
+    for (int k = 0; k < 2; k++)
+        if (!find_tap(&c->what[k], name, &c->side[k].taps[i], &r.grid[k], &v[k]))
+            return;
+    /* Where both sides dequantize, the tensor in front of the Q has a row that reads the same. */
+    if (v[0] && v[1] && is_dequantized(v[0]) && is_dequantized(v[1]))
+        for (int64_t k = 0; k < i; k++)
+            if (c->side[0].taps[k] == c->side[0].taps[i] && c->side[1].taps[k] == c->side[1].taps[i])
+                return;
+    c->rows[c->count++] = r;
+}
+
+static void find_rows(oct_comparison *c)
+{
+    const oct_compare_side *a = &c->what[0];
+    if (a->plan) {
+        for (int32_t i = 0; i < a->plan->tap_count; i++)
+            add_row(c, oct_plan_string(a->plan, a->plan->taps[i].name));
+        for (int32_t i = 0; i < a->plan->output_count; i++)
+            add_row(c, oct_plan_string(a->plan, a->plan->outputs[i].name));
+        return;
+    }
+    const oct_graph *g = a->model->graph;
     for (int64_t i = 0; i < g->node_count; i++)
-        for (int32_t k = 0; k < g->nodes[i]->output_count; k++) {
-            const oct_value *va = g->nodes[i]->outputs[k];
-            const oct_value *vb = is_computed_float(va) ? oct_value_find(c->b.model->graph, va->name) : NULL;
-            const oct_value *ta = is_computed_float(vb) ? tap_of(va) : NULL, *tb = ta ? tap_of(vb) : NULL;
-            if (!tb)
-                continue;
-            c->names[c->rows] = va->name;
-            c->a.taps[c->rows] = ta->name;
-            c->b.taps[c->rows] = tb->name;
-            c->rows++;
-        }
-    if (c->rows == 0)
-        return oct_fail(OCT_ERR_CONTENT, "the two models have no tensor of the same name");
+        for (int32_t k = 0; k < g->nodes[i]->output_count; k++)
+            if (g->nodes[i]->outputs[k])
+                add_row(c, g->nodes[i]->outputs[k]->name);
+}
+
+static int64_t most_rows(const oct_compare_side *a)
+{
+    return a->plan ? (int64_t)a->plan->tap_count + a->plan->output_count : a->model->graph->value_count;
+}
+
+/* --- peers --- */
+
+static oct_status open_peer(oct_comparison *c, int k)
+{
+    const oct_compare_peer *peer = c->what[k].peer;
+    bool *has = NULL;
+    if (!peer)
+        return OCT_OK;
+    OCT_TRY(oct_alloc(c->count + 1, true, (void **)&has));
+    memset(has, true, (size_t)c->count);
+    oct_status s = peer->open(peer->user, c->side[k].taps, (int)c->count, has);
+    int64_t known = 0;
+    for (int64_t i = 0; i < c->count; i++) {
+        c->rows[i].dropped = !has[i];
+        known += has[i];
+    }
+    oct_free(has);
+    if (s == OCT_OK && known == 0)
+        s = oct_fail(OCT_ERR_CONTENT, "the other runtime knows none of the model's tensors");
+    return s;
+}
+
+/* --- the public calls --- */
+
+static oct_status check_sides(const oct_compare_side *a, const oct_compare_side *b)
+{
+    for (int k = 0; k < 2; k++) {
+        const oct_compare_side *s = k ? b : a;
+        if (!s->model == !s->plan || (s->peer && !s->model) || (s->plan && s->force_float))
+            return oct_fail(OCT_ERR_USAGE, "each side of a comparison is one model or one plan; peers and modes are for models");
+    }
+    return a->peer && b->peer ? oct_fail(OCT_ERR_USAGE, "one side of a comparison must run here") : OCT_OK;
+}
+
+oct_status oct_comparison_create(const oct_compare_side *a, const oct_compare_side *b, int threads, oct_comparison **out)
+{
+    oct_status s = OCT_OK;
+    oct_comparison *c = NULL;
+    OCT_TRY(check_sides(a, b));
+    OCT_TRY(oct_alloc((int64_t)sizeof *c, true, (void **)&c));
+    c->what[0] = *a;
+    c->what[1] = *b;
+    OCT_TRY_DONE(oct_alloc((most_rows(a) + 1) * (int64_t)sizeof *c->rows, true, (void **)&c->rows));
+    for (int k = 0; k < 2; k++)
+        OCT_TRY_DONE(oct_side_open(&c->side[k], &c->what[k], threads, most_rows(a)));
+    find_rows(c);
+    if (c->count == 0)
+        OCT_FAIL_DONE(OCT_ERR_CONTENT, "the two sides have no tensor of the same name that both can show");
+    c->side[0].tap_count = c->side[1].tap_count = c->count;
+    for (int k = 0; k < 2; k++)
+        OCT_TRY_DONE(open_peer(c, k));
+    *out = c;
+done:
+    if (s != OCT_OK)
+        oct_comparison_destroy(c);
+    return s;
+}
+
+void oct_comparison_destroy(oct_comparison *c)
+{
+    if (!c)
+        return;
+    for (int k = 0; k < 2; k++) {
+        oct_side_close(&c->side[k]);
+        oct_free(c->data[k]);
+    }
+    oct_free(c->rows);
+    oct_free(c);
+}
+
+static oct_status make_room(oct_comparison *c, int64_t count)
+{
+    int64_t bytes;
+    if (count <= c->room)
+        return OCT_OK;
+    OCT_TRY(oct_size_mul(count, (int64_t)sizeof(float), &bytes));
+    c->room = 0;
+    for (int k = 0; k < 2; k++) {
+        oct_free(c->data[k]);
+        c->data[k] = NULL;
+        OCT_TRY(oct_alloc(bytes, false, (void **)&c->data[k]));
+    }
+    c->room = count;
     return OCT_OK;
 }
 
-/* Input i of the model among what the caller gives: by name, else by place. */
-static const oct_tensor *input_for(const oct_model *m, int i, const char *const *names, const oct_tensor *inputs, int count)
+/* Values at an end of the type where that end is not the code of 0. The float came from the code by one rounding, so the code is near. */
+static int64_t clipped(const grid *g, const float *data, int64_t count)
 {
-    const char *name = m->graph->inputs[i]->name;
-    for (int k = 0; k < count; k++)
-        if (names && names[k] && strcmp(names[k], name) == 0)
-            return &inputs[k];
-    return i < count && (!names || !names[i]) ? &inputs[i] : NULL;
-}
-
-/* Free dimensions take the values that the input tensors have. */
-static oct_status build_half(half *h, int64_t rows, const char *const *names, const oct_tensor *inputs, int count, oct_arena *arena)
-{
-    const oct_graph *g = h->model->graph;
-    const char **dims = NULL;
-    int dim_count = 0;
-    OCT_TRY(oct_arena_alloc(arena, (g->input_count * OCT_MAX_RANK + 1) * (int64_t)sizeof *dims, (void **)&dims));
-    for (int i = 0; i < g->input_count; i++) {
-        const oct_value *v = g->inputs[i];
-        const oct_tensor *t = input_for(h->model, i, names, inputs, count);
-        if (!t)
-            return oct_fail_node(oct_fail(OCT_ERR_USAGE, "no data are given for input '%s'", v->name), v->name);
-        if (v->shape.rank >= 0 && t->rank != v->shape.rank)
-            return oct_fail_node(oct_fail(OCT_ERR_CONTENT, "input '%s' has rank %d, the data have rank %d", v->name, v->shape.rank, t->rank), v->name);
-        for (int k = 0; k < v->shape.rank; k++)
-            if (v->shape.dim[k] < 0)
-                OCT_TRY(oct_arena_printf(arena, (char **)&dims[dim_count++], "%s:%d=%lld", v->name, k, (long long)t->dims[k]));
+    int64_t n = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const float code = rintf(data[i] / g->scale) + (float)g->zero;
+        n += (code <= (float)g->lo && g->lo != g->zero) || (code >= (float)g->hi && g->hi != g->zero);
     }
-    oct_build_options build = {.dims = dims, .dim_count = dim_count, .taps = h->taps, .tap_count = (int)rows};
-    return oct_plan_build(h->model, &build, &h->plan);
+    return n;
 }
 
-static oct_status run_half(half *h, int threads, const char *const *names, const oct_tensor *inputs, int count)
+static oct_status add_tensor(oct_comparison *c, int64_t i, int64_t samples)
 {
-    OCT_TRY(oct_context_create(h->plan, threads, &h->context));
-    for (int i = 0; i < h->model->graph->input_count; i++) {
-        const char *name = h->model->graph->inputs[i]->name;
-        OCT_TRY(oct_context_set_input(h->context, name, input_for(h->model, i, names, inputs, count)));
+    row *r = &c->rows[i];
+    oct_port port[2];
+    int64_t count[2] = {0, 0};
+    for (int k = 0; k < 2; k++)
+        if (!c->what[k].peer) {
+            OCT_TRY(oct_side_port(&c->side[k], i, &port[k]));
+            OCT_TRY(oct_size_count(port[k].dims, port[k].rank, &count[k]));
+        }
+    for (int k = 0; k < 2; k++)
+        if (c->what[k].peer) {
+            port[k] = port[1 - k];
+            count[k] = count[1 - k];
+        }
+    OCT_TRY(make_room(c, oct_max64(count[0], count[1])));
+    for (int k = 0; k < 2; k++)
+        OCT_TRY(oct_side_read(&c->side[k], i, c->data[k], count[k]));
+    for (int k = 0; k < 2; k++) {
+        /* Samples that only fill up a batch do not count. Where they cannot be told apart, nothing of this batch does. */
+        const int64_t batch = c->side[k].input_count && c->side[k].inputs[0].rank ? c->side[k].inputs[0].dims[0] : 0;
+        if (samples < batch && (port[k].rank < 1 || port[k].dims[0] != batch))
+            return OCT_OK;
+        if (samples < batch)
+            count[k] = count[k] / batch * samples;
     }
-    return oct_context_run(h->context);
+    if (count[0] != count[1])
+        return oct_fail_node(oct_fail(OCT_ERR_CONTENT, "tensor '%s' has %lld elements on one side and %lld on the other", r->name, (long long)count[0],
+                                      (long long)count[1]), r->name);
+    oct_likeness_add(&r->likeness, c->data[0], c->data[1], count[0]);
+    r->elements += count[0];
+    for (int k = 0; k < 2; k++)
+        if (r->grid[k].scale > 0)
+            r->clipped[k] += clipped(&r->grid[k], c->data[k], count[k]);
+    return OCT_OK;
 }
 
-static bool is_plan_output(const oct_plan *plan, const char *name)
+oct_status oct_comparison_add(oct_comparison *c, const char *const *names, const oct_tensor *inputs, int input_count)
 {
-    oct_port p;
-    for (int i = 0; i < oct_plan_output_count(plan); i++)
-        if (oct_plan_get_output(plan, i, &p) == OCT_OK && strcmp(p.name, name) == 0)
-            return true;
-    return false;
+    const int64_t samples = input_count && inputs[0].rank ? inputs[0].dims[0] : 1;
+    for (int k = 0; k < 2; k++)
+        OCT_TRY(oct_side_run(&c->side[k], names, inputs, input_count));
+    for (int64_t i = 0; i < c->count; i++)
+        if (!c->rows[i].dropped)
+            OCT_TRY(add_tensor(c, i, samples));
+    return OCT_OK;
 }
 
-/* The tensor's values as floats: an output of the plan, or a tap. */
-static oct_status read_tap(const half *h, const char *name, oct_arena *arena, float **data, int64_t *count)
+int64_t oct_comparison_count(const oct_comparison *c)
 {
-    bool output = is_plan_output(h->plan, name);
-    oct_tensor y = {0};
-    oct_port p;
-    if (output) {
-        OCT_TRY(oct_context_get_output(h->context, name, &y));
-        OCT_TRY(oct_size_count(y.dims, y.rank, count));
-    } else {
-        OCT_TRY(oct_plan_get_tap(h->plan, name, &p));
-        OCT_TRY(oct_size_count(p.dims, p.rank, count));
-    }
-    int64_t bytes;
-    OCT_TRY(oct_size_mul(*count, sizeof(float), &bytes));
-    OCT_TRY(oct_arena_alloc(arena, bytes, (void **)data));
-    return output ? oct_widen(y.data, y.dtype, *count, *data) : oct_context_get_tap(h->context, name, *data, *count);
+    int64_t n = 0;
+    for (int64_t i = 0; i < c->count; i++)
+        n += !c->rows[i].dropped;
+    return n;
 }
 
-static oct_status diff_row(const comparison *c, int64_t row, oct_tensor_diff *out)
+oct_status oct_comparison_get(const oct_comparison *c, int64_t index, oct_tensor_diff *out)
 {
-    oct_status s = OCT_OK;
-    oct_arena *arena = NULL;
-    float *a = NULL, *b = NULL;
-    int64_t na = 0, nb = 0;
-    OCT_TRY(oct_arena_create(&arena));
-    OCT_TRY_DONE(read_tap(&c->a, c->a.taps[row], arena, &a, &na));
-    OCT_TRY_DONE(read_tap(&c->b, c->b.taps[row], arena, &b, &nb));
-    if (na != nb)
-        OCT_FAIL_DONE(OCT_ERR_CONTENT, "tensor '%s' has %lld elements in one model and %lld in the other", c->names[row], (long long)na, (long long)nb);
-    oct_likeness l = {0};
-    oct_likeness_add(&l, a, b, na);
-    *out = (oct_tensor_diff){c->names[row], l.max_abs, oct_likeness_rel_l2(&l), oct_likeness_cosine(&l)};
-done:
-    oct_arena_destroy(arena);
-    return s;
-}
-
-static void half_free(half *h)
-{
-    oct_context_destroy(h->context);
-    oct_plan_destroy(h->plan);
-    oct_free(h->taps);
-}
-
-oct_status oct_compare(const oct_model *a, const oct_model *b, const char *const *names, const oct_tensor *inputs, int input_count, int threads,
-                       oct_tensor_diff **rows, int64_t *count)
-{
-    oct_status s = OCT_OK;
-    oct_arena *arena = NULL;
-    oct_tensor_diff *diffs = NULL;
-    comparison c = {.a.model = a, .b.model = b};
-    OCT_TRY_DONE(oct_arena_create(&arena));
-    OCT_TRY_DONE(find_rows(&c));
-    OCT_TRY_DONE(build_half(&c.a, c.rows, names, inputs, input_count, arena));
-    OCT_TRY_DONE(build_half(&c.b, c.rows, names, inputs, input_count, arena));
-    OCT_TRY_DONE(run_half(&c.a, threads, names, inputs, input_count));
-    OCT_TRY_DONE(run_half(&c.b, threads, names, inputs, input_count));
-    diffs = calloc((size_t)c.rows, sizeof *diffs);
-    if (!diffs)
-        OCT_FAIL_DONE(OCT_ERR_MEMORY, "cannot allocate %lld rows", (long long)c.rows);
-    for (int64_t i = 0; i < c.rows; i++)
-        OCT_TRY_DONE(diff_row(&c, i, &diffs[i]));
-    *rows = diffs;
-    *count = c.rows;
-    diffs = NULL;
-done:
-    free(diffs);
-    half_free(&c.a);
-    half_free(&c.b);
-    oct_free(c.names);
-    oct_arena_destroy(arena);
-    return s;
+    int64_t at = 0;
+    while (at < c->count && (c->rows[at].dropped || index-- != 0))
+        at++;
+    if (at == c->count)
+        return oct_fail(OCT_ERR_USAGE, "a comparison has no row of that index");
+    const row *r = &c->rows[at];
+    const oct_likeness *l = &r->likeness;
+    double share[2];
+    for (int k = 0; k < 2; k++)
+        share[k] = r->grid[k].scale > 0 && r->elements ? (double)r->clipped[k] / (double)r->elements : NAN;
+    *out = (oct_tensor_diff){.name = r->name, .elements = r->elements, .max_abs = l->max_abs, .rel_l2 = oct_likeness_rel_l2(l),
+                             .cosine = oct_likeness_cosine(l), .sqnr_db = oct_likeness_sqnr_db(l), .clipped_a = share[0], .clipped_b = share[1]};
+    return OCT_OK;
 }

@@ -426,7 +426,7 @@ def calibrate__bad_requests__have_their_status():
     fails(3, "quantize", WORK / "other.onnx", "--ranges", WORK / "hash.json", "-o", WORK / "never.onnx")
 
 
-# --- eval, bench, compare ---
+# --- eval, bench; inspect and compare stand in run_inspect.py ---
 
 @test(True)
 def eval__two_models__keys_and_verdict():
@@ -500,23 +500,6 @@ def bench__json__has_the_fixed_keys():
     assert all(s["precision"] != "int8" for s in js("bench", quantized(), "--float", "--runs", 3)["steps"])
     assert "latency" in ok("bench", M, "--data", SET, "--runs", 5).stdout
     ok("bench", M, "--input", X, "--batch", 4, "--runs", 5, "--json")
-
-
-@test(True)
-def compare__float_against_int8__row_per_tensor():
-    rows = js("compare", M, quantized(), "--input", f"x={X}")
-    assert {"name", "max_abs", "rel_l2", "cosine"} <= set(rows[0])
-    names = [r["name"] for r in rows]
-    assert "out/y:0" in names and "r1" in names and len(set(names)) == len(names)
-    assert all(r["cosine"] > 0.98 for r in rows), rows
-    assert any(r["rel_l2"] > 0 for r in rows)
-    same = js("compare", M, M, "--input", f"x={X}")
-    assert all(r["max_abs"] == 0 and r["rel_l2"] == 0 and abs(r["cosine"] - 1) < 1e-9 for r in same)
-    other = small_model(WORK / "tanh.onnx", op="Tanh")
-    assert "departs" in ok("compare", M, other, "--data", SET).stdout
-    assert [r["name"] for r in js("compare", M, other, "--input", X) if r["departs"]][0] == "r1"
-    fails(2, "compare", M, plan(), "--input", f"x={X}", says="plan")
-    fails(2, "compare", M, M, says="--input")
 
 
 def main():

@@ -185,6 +185,142 @@ def bench_profile__text__says_how_the_steps_add_up():
     fails(5, "bench", WORK / "none.onnx", "--profile", says="none.onnx")
 
 
+# --- compare ---
+
+KEYS = {"name", "elements", "max_abs", "rel_l2", "cosine", "sqnr_db", "clipped_a", "clipped_b", "departs"}
+
+
+def row(j, name):
+    return next(t for t in j["tensors"] if t["name"] == name)
+
+
+@test
+def compare__float_against_int8__row_per_tensor_over_all_samples():
+    j = js("compare", M, Q, "--data", X)
+    names = [t["name"] for t in j["tensors"]]
+    assert all(set(t) == KEYS for t in j["tensors"]) and len(set(names)) == len(names)
+    assert names == [n for n in ("c1", "r1", "c2", "a", "r2", "g", "f", "y") if n in names] and {"r1", "r2", "y"} <= set(names), names
+    assert j["samples"] == SAMPLES and j["first"] is None and j["a"] == {"path": str(M), "mode": "float"} and j["b"]["mode"] == "int8"
+    assert row(j, "r1")["elements"] == SAMPLES * 16 * 36 and row(j, "y")["elements"] == SAMPLES * 5
+    assert all(t["cosine"] > 0.98 and 0 < t["rel_l2"] < 0.1 and not t["departs"] for t in j["tensors"]), j
+    assert row(j, "r1")["clipped_a"] is None and 0 <= row(j, "r1")["clipped_b"] < 0.05
+    assert abs(row(j, "y")["sqnr_db"] + 20 * np.log10(row(j, "y")["rel_l2"])) < 1e-6
+
+
+@test
+def compare__batches_and_sources__same_sums():
+    want = js("compare", M, Q, "--data", X)["tensors"]
+    for args in (["--data", X, "--batch", 4], ["--data", X, "--batch", 21], ["--input", X], ["--input", f"x={X}", "--batch", 5]):
+        for a, b in zip(want, js("compare", M, Q, *args)["tensors"]):
+            assert a["name"] == b["name"] and a["elements"] == b["elements"] and a["max_abs"] == b["max_abs"], (args, a, b)
+            assert abs(a["rel_l2"] - b["rel_l2"]) < 1e-9 and a["clipped_b"] == b["clipped_b"]
+    assert js("compare", M, Q, "--data", X, "--limit", 6)["samples"] == 6
+
+
+@test
+def compare__same_model__no_difference():
+    j = js("compare", M, M, "--data", X)
+    assert all(t["max_abs"] == 0 and t["rel_l2"] == 0 and t["sqnr_db"] is None and abs(t["cosine"] - 1) < 1e-9 for t in j["tensors"]) and j["first"] is None
+    assert js("compare", Q, Q, "--data", X)["tensors"]
+
+
+@test
+def compare__one_model_in_two_modes__differs_a_little():
+    j = js("compare", Q, Q, "--a", "float", "--data", X)
+    assert (j["a"]["mode"], j["b"]["mode"]) == ("float", "int8")
+    assert row(j, "y")["rel_l2"] < 0.02 and row(j, "r1")["clipped_a"] is not None
+    fails(2, "compare", Q, Q, "--b", "double", "--data", X, says="--b is float or int8")
+    fails(2, "compare", Q, P, "--b", "float", "--data", X, says="plan")
+
+
+@test
+def compare__threshold__names_the_first_that_departs():
+    other = residual_model(WORK / "tanh.onnx", second="Tanh")
+    j = js("compare", M, other, "--data", X)
+    assert j["first"] == "r2" and row(j, "r2")["departs"] and not row(j, "a")["departs"]
+    assert "departs (relative error above 0.1): r2" in ok("compare", M, other, "--data", X).stdout
+    j = js("compare", M, Q, "--data", X, "--threshold", 0)
+    assert j["first"] == j["tensors"][0]["name"] and j["threshold"] == 0
+    fails(2, "compare", M, Q, "--data", X, "--threshold", "-1", says="--threshold")
+
+
+@test
+def compare__plans__outputs_of_any_batch():
+    p8 = WORK / "q8.plan"
+    ok("build", Q, "-o", p8, "--batch", 8, "--quiet")
+    j = js("compare", P, p8, "--data", X)
+    assert [t["name"] for t in j["tensors"]] == ["y"] and row(j, "y")["max_abs"] == 0 and row(j, "y")["elements"] == SAMPLES * 5
+    a, b = row(js("compare", M, P, "--data", X), "y"), row(js("compare", M, Q, "--data", X), "y")
+    assert a["max_abs"] == b["max_abs"] and abs(a["rel_l2"] - b["rel_l2"]) < 1e-9
+    assert js("compare", P, M, "--input", X)["samples"] == SAMPLES
+    fixed = residual_model(WORK / "fixed.onnx", batch=5)
+    assert row(js("compare", M, fixed, "--data", X), "y")["max_abs"] < 1e-5
+
+
+@test
+def compare__other_tool_qdq__is_matched_by_structure():
+    if not onnxruntime:
+        raise Skip("no onnxruntime")
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Reader(CalibrationDataReader):
+        def __init__(self):
+            self.rest = iter([{"x": x[None]} for x in np.load(X)])
+
+        def get_next(self):
+            return next(self.rest, None)
+    quantize_static(str(M), str(WORK / "ort.onnx"), Reader(), quant_format=QuantFormat.QDQ, weight_type=QuantType.QInt8, per_channel=True)
+    j = js("compare", M, WORK / "ort.onnx", "--data", X)
+    assert {"r1", "r2", "y"} <= {t["name"] for t in j["tensors"]} and row(j, "y")["cosine"] > 0.98 and row(j, "r1")["clipped_b"] is not None
+
+
+@test
+def compare__against_onnxruntime__tensor_by_tensor():
+    if not onnxruntime:
+        raise Skip("no onnxruntime")
+    how = ["--against-onnxruntime", "--python", sys.executable, "--data", X]
+    j = js("compare", M, *how)
+    assert j["a"]["mode"] == "onnxruntime" and j["b"]["mode"] == "float" and j["samples"] == SAMPLES
+    assert [t["name"] for t in j["tensors"]] == ["c1", "r1", "c2", "a", "r2", "g", "f", "y"]
+    assert all(t["rel_l2"] < 1e-5 for t in j["tensors"])
+    j = js("compare", Q, *how, "--batch", 4)
+    assert row(j, "r1")["cosine"] > 0.999 and row(j, "y")["rel_l2"] < 0.05 and row(j, "r1")["clipped_a"] is not None
+    fixed = residual_model(WORK / "fixed5.onnx", batch=5)
+    assert all(t["rel_l2"] < 1e-5 for t in js("compare", fixed, *how)["tensors"])
+    assert row(js("compare", Q, *how, "--b", "float"), "r2")["rel_l2"] < 0.02
+    both = save(WORK / "two.onnx", [helper.make_node("Add", ["x", "z"], ["s"], name="add"), helper.make_node("Relu", ["s"], ["y"], name="relu")],
+                [("x", ["N", 3]), ("z", ["N", 3])], [("y", ["N", 3])], {})
+    r = np.random.default_rng(9)
+    np.savez(WORK / "two.npz", x=r.standard_normal((7, 3)).astype(np.float32), z=r.standard_normal((7, 3)).astype(np.float32))
+    j = js("compare", both, *how[:-1], WORK / "two.npz")
+    assert [t["name"] for t in j["tensors"]] == ["s", "y"] and all(t["max_abs"] == 0 for t in j["tensors"])
+
+
+@test
+def compare__against_onnxruntime__missing_is_4_with_the_reason():
+    fails(4, "compare", M, "--against-onnxruntime", "--python", WORK / "no-such-python", "--data", X, says="no-such-python")
+    fake = WORK / "fake-python"
+    fake.write_text("#!/bin/sh\nexit 0\n")
+    fake.chmod(0o755)
+    fails(4, "compare", M, "--against-onnxruntime", "--python", fake, "--data", X, says="without an answer")
+    (WORK / "hidden" / "onnxruntime").mkdir(parents=True)
+    (WORK / "hidden" / "onnxruntime" / "__init__.py").write_text("raise ImportError('not today')\n")
+    fails(4, "compare", M, "--against-onnxruntime", "--python", sys.executable, "--data", X, env={"PYTHONPATH": str(WORK / "hidden")}, says="not today")
+    fails(2, "compare", P, "--against-onnxruntime", "--data", X, says="plan")
+    fails(2, "compare", M, Q, "--against-onnxruntime", "--data", X, says="one MODEL")
+    fails(2, "compare", M, "--data", X, says="two models")
+
+
+@test
+def compare__mistakes__have_their_status():
+    fails(2, "compare", M, Q, says="--input")
+    fails(2, "compare", M, Q, "--input", X, "--data", X, says="--input")
+    nothing = save(WORK / "nothing.onnx", [helper.make_node("Relu", ["x"], ["other"], name="r")], [("x", ["N", 8, 6, 6])], [("other", ["N", 8, 6, 6])], {})
+    fails(3, "compare", M, nothing, "--data", X, says="no tensor of the same name")
+    renamed = save(WORK / "renamed.onnx", [helper.make_node("Relu", ["z"], ["y"], name="r")], [("z", ["N", 8, 6, 6])], [("y", ["N", 8, 6, 6])], {})
+    fails(2, "compare", M, renamed, "--data", X, says="'z'")
+
+
 def main():
     passed = failed = skipped = 0
     material()
