@@ -45,7 +45,7 @@ static int open_sides(job *j, const cli *c)
             return cli_error(c, OCT_ERR_USAGE, "--%c is for ONNX files; '%s' is a plan", "ab"[k], from->path);
         if (j->mode[k] && j->against && k == 0)
             return cli_error(c, OCT_ERR_USAGE, "with --against-onnxruntime side a is ONNX Runtime; --b says how Octavo runs the model");
-        j->side[k] = (oct_compare_side){.model = from->model, .plan = from->plan, .force_float = mode == 0};
+        j->side[k] = (oct_compare_side){.model = from->model, .plan = from->plan, .mode = mode == 0 ? OCT_BUILD_FLOAT : OCT_BUILD_FASTEST};
     }
     if (!j->against)
         return 0;
@@ -166,7 +166,7 @@ static bool departs(const job *j, const oct_tensor_diff *d) { return !(d->rel_l2
 static const char *mode_of(const job *j, int k)
 {
     const oct_compare_side *s = &j->side[k];
-    return s->peer ? "onnxruntime" : s->plan ? "plan" : s->force_float || !oct_model_is_quantized(s->model) ? "float" : "int8";
+    return s->peer ? "onnxruntime" : s->plan ? "plan" : s->mode == OCT_BUILD_FLOAT || !oct_model_is_quantized(s->model) ? "float" : "int8";
 }
 
 static void add_share(cJSON *o, const char *key, double share) { cJSON_AddItemToObject(o, key, isnan(share) ? cJSON_CreateNull() : cJSON_CreateNumber(share)); }

@@ -63,7 +63,7 @@ typedef struct oct_compare_peer {
 typedef struct oct_compare_side {
     const oct_model *model;
     const oct_plan *plan;
-    bool force_float;              /* of a model: as oct_build_options.force_float */
+    oct_build_mode mode;           /* of a model: as oct_build_options.mode */
     const oct_compare_peer *peer;
 } oct_compare_side;
 

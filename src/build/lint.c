@@ -217,7 +217,7 @@ oct_status oct_model_lint_json(const oct_model *model, const oct_build_options *
     oct_graph *g = NULL;
     oct_plan *plan = NULL;
     cJSON *list = cJSON_CreateArray();
-    const unsigned stages = OCT_OPT_EXPORT | OCT_OPT_FUSE | (opts && opts->force_float ? 0 : OCT_OPT_QDQ);
+    const unsigned stages = OCT_OPT_EXPORT | OCT_OPT_FUSE | (opts && opts->mode == OCT_BUILD_FLOAT ? 0 : OCT_OPT_QDQ);
     OCT_TRY_DONE(oct_graph_clone(model->graph, &g));
     OCT_TRY_DONE(oct_build_graph(g, opts, stages, &plan));
     OCT_TRY_DONE(oct_lint_plan(plan, list));

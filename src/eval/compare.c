@@ -206,7 +206,7 @@ static oct_status check_sides(const oct_compare_side *a, const oct_compare_side 
 {
     for (int k = 0; k < 2; k++) {
         const oct_compare_side *s = k ? b : a;
-        if (!s->model == !s->plan || (s->peer && !s->model) || (s->plan && s->force_float))
+        if (!s->model == !s->plan || (s->peer && !s->model) || (s->plan && s->mode != OCT_BUILD_FASTEST))
             return oct_fail(OCT_ERR_USAGE, "each side of a comparison is one model or one plan; peers and modes are for models");
     }
     return a->peer && b->peer ? oct_fail(OCT_ERR_USAGE, "one side of a comparison must run here") : OCT_OK;

@@ -108,7 +108,7 @@ static oct_status build(oct_side *s)
             if (v->shape.dim[k] < 0)
                 status = oct_arena_printf(arena, (char **)&dims[dim_count++], "%s:%d=%lld", v->name, k, (long long)s->inputs[i].dims[k]);
     }
-    oct_build_options options = {.dims = dims, .dim_count = dim_count, .force_float = s->what->force_float, .taps = s->taps, .tap_count = (int)s->tap_count};
+    oct_build_options options = {.dims = dims, .dim_count = dim_count, .mode = s->what->mode, .taps = s->taps, .tap_count = (int)s->tap_count};
     if (status == OCT_OK)
         status = oct_plan_build(s->what->model, &options, &s->owned);
     oct_arena_destroy(arena);

@@ -21,7 +21,7 @@ static cJSON *inspect(const oct_model *m, bool as_float)
 {
     oct_plan *plan = NULL;
     char *json = NULL;
-    OK(oct_plan_build(m, &(oct_build_options){.force_float = as_float}, &plan));
+    OK(oct_plan_build(m, &(oct_build_options){.mode = as_float ? OCT_BUILD_FLOAT : OCT_BUILD_FASTEST}, &plan));
     OK(oct_plan_inspect_json(plan, &json));
     oct_plan_destroy(plan);
     cJSON *root = cJSON_Parse(json);

@@ -194,7 +194,7 @@ static void compare__qdq_model__is_read_behind_its_dequantize(void **state)
         assert_true(isnan(turned ? r.clipped_b : r.clipped_a) && (turned ? r.clipped_a : r.clipped_b) == 0);
         oct_comparison_destroy(c);
     }
-    oct_comparison *c = compare(&(oct_compare_side){.model = q, .force_float = true}, &(oct_compare_side){.model = q}, 8);
+    oct_comparison *c = compare(&(oct_compare_side){.model = q, .mode = OCT_BUILD_FLOAT}, &(oct_compare_side){.model = q}, 8);
     expect_names(c, "x_d r y");
     assert_true(get(c, "r").max_abs < 0.011 && get(c, "x_d").max_abs == 0);
     oct_comparison_destroy(c);
@@ -325,7 +325,7 @@ static void compare__bad_calls__fail_with_their_status(void **state)
     assert_int_equal(oct_comparison_create(&a, &none, 1, &c), OCT_ERR_USAGE);
     oct_plan *plan = NULL;
     OK(oct_plan_build(m, NULL, &plan));
-    assert_int_equal(oct_comparison_create(&a, &(oct_compare_side){.plan = plan, .force_float = true}, 1, &c), OCT_ERR_USAGE);
+    assert_int_equal(oct_comparison_create(&a, &(oct_compare_side){.plan = plan, .mode = OCT_BUILD_FLOAT}, 1, &c), OCT_ERR_USAGE);
     assert_null(c);
     OK(oct_comparison_create(&a, &f, 1, &c));
     oct_tensor t = {.data = x, .dtype = OCT_F32, .rank = 2, .dims = {6, FEATURES}};
