@@ -16,7 +16,7 @@ static double number_of(const cJSON *o, const char *key)
     return cJSON_IsNumber(n) ? n->valuedouble : 0;
 }
 
-/* "uint8[1,16,32,32] s=0.0182 z=0" */
+/* "uint8[1,16,32,32] nhwc scale 0.0182 zero 0" */
 static void print_tensors(const char *what, const cJSON *list)
 {
     const cJSON *t, *d;
@@ -26,7 +26,7 @@ static void print_tensors(const char *what, const cJSON *list)
         const cJSON *dims = cJSON_GetObjectItem(t, "shape");
         printf("%s%s[", t == list->child ? " " : ", ", text_of(t, "dtype"));
         cJSON_ArrayForEach(d, dims) printf("%s%.0f", d == dims->child ? "" : ",", d->valuedouble);
-        printf("]");
+        printf("]%s%s", strcmp(text_of(t, "format"), "plain") == 0 ? "" : " ", strcmp(text_of(t, "format"), "plain") == 0 ? "" : text_of(t, "format"));
         if (cJSON_GetObjectItem(t, "scale"))
             printf(" scale %.6g zero %.0f", number_of(t, "scale"), number_of(t, "zero"));
     }

@@ -148,7 +148,7 @@ void cli_profile_print(const cli_profile *p, bool full)
     printf("%9.4f ms a run with the clock on\n%+9.4f ms what the clock and its dispatch cost\n", p->run_ms, p->latency_ms - p->run_ms);
     printf("%9.4f ms a run without the clock\n", p->latency_ms);
     if (p->peak_int8 > 0 || p->peak_float > 0)
-        printf("peak of these threads, measured in registers: %.1f GMAC/s int8, %.1f GMAC/s float\n", p->peak_int8, p->peak_float);
+        printf("peak: %.1f GMAC/s int8, %.1f GMAC/s float (one core, measured in registers, times the threads)\n", p->peak_int8, p->peak_float);
     else
         printf("peak: not known for the plan's level\n");
 }

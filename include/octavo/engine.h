@@ -81,7 +81,7 @@ OCT_API const char *oct_plan_get_metadata(const oct_plan *plan, const char *key)
 
 /* What the plan does, as JSON; free with oct_string_free. {"isa","arena_bytes","constant_bytes","inputs","outputs","summary":{"steps"
  * {precision: count},"macs","int8_macs","int8_share" (of 1),"reasons":[{"reason" (names left out),"example","steps","macs"}]},"steps":[{"name","fused" (names of the
- * source nodes, joined by " + "),"sources","op","kind","precision","tactic","inputs","outputs" [{"name","dtype","shape","scale","zero"}],
+ * source nodes, joined by " + "),"sources","op","kind","precision","tactic","inputs","outputs" [{"name","dtype","shape","format" ("plain", "nhwc", "strided"),"scale","zero"}],
  * "shapes","scales","macs","bytes" (read and written, weights included),"weight_bytes","reason" (why not INT8; "" when it is)}]}. */
 OCT_API OCT_MUST_USE oct_status oct_plan_inspect_json(const oct_plan *plan, char **json);
 /* What is wrong or wasteful and can be told for certain, as a JSON list of {"rule","step" or "tensor","message","hint"}; free with

@@ -46,7 +46,30 @@ static cJSON *dims_list(const int64_t *dims, int rank)
 
 static const char *dtype_of(const oct_plan_tensor *t) { return oct_dtype_name(t->biased ? OCT_S8 : (oct_dtype)t->dtype); }
 
-/* {"name","dtype","shape"[,"scale","zero"]} of one input or output of a step; zero is that of the logical type. */
+/* The elements lie as in memory of dims in the order `axes`, without gaps. Axes of one element lie anywhere. */
+static bool is_dense(const oct_plan_tensor *t, const int *axes)
+{
+    int64_t step = 1;
+    for (int i = t->rank; i-- > 0;) {
+        const int64_t n = t->dims[axes[i]];
+        if (n > 1 && t->strides[axes[i]] != step)
+            return false;
+        step *= n;
+    }
+    return true;
+}
+
+static const char *format_of(const oct_plan_tensor *t)
+{
+    int plain[OCT_MAX_RANK], nhwc[OCT_MAX_RANK];
+    for (int i = 0; i < t->rank; i++) {
+        plain[i] = i;
+        nhwc[i] = i == 0 ? 0 : i + 1 < t->rank ? i + 1 : 1;
+    }
+    return is_dense(t, plain) ? "plain" : t->rank > 2 && is_dense(t, nhwc) ? "nhwc" : "strided";
+}
+
+/* {"name","dtype","shape","format"[,"scale","zero"]} of one input or output of a step; zero is that of the logical type. */
 static cJSON *tensor_json(const oct_plan *p, int32_t id)
 {
     const oct_plan_tensor *t = &p->tensors[id];
@@ -56,6 +79,7 @@ static cJSON *tensor_json(const oct_plan *p, int32_t id)
     cJSON_AddStringToObject(o, "name", oct_plan_string(p, t->name));
     cJSON_AddStringToObject(o, "dtype", dtype_of(t));
     cJSON_AddItemToObject(o, "shape", dims_list(t->dims, t->rank));
+    cJSON_AddStringToObject(o, "format", format_of(t));
     if (t->scale > 0) {
         cJSON_AddNumberToObject(o, "scale", (double)t->scale);
         cJSON_AddNumberToObject(o, "zero", t->zero - (t->biased ? 128 : 0));

@@ -85,8 +85,7 @@ static oct_status lint_quantize(const oct_plan *p, int32_t i, cJSON *list)
         return oct_lint_add(list, "int8-float-quantize", "step", name_of(p, q), "let the Q follow the layer (and its activation) directly, with no other reader of the float value",
                             "%s '%s' runs in INT8 but writes float, which is quantized again in a pass of its own", op_of(p, w), name_of(p, w));
     return oct_lint_add(list, "leftover-quantize", "step", name_of(p, q), "quantize the operator before as well, or leave the one behind in float",
-                        "quantizes inside the graph what %s '%s' computes in %s%s%s", op_of(p, w), name_of(p, w), oct_precision_name((oct_precision)w->precision),
-                        *oct_plan_string(p, w->reason) ? ": " : "", oct_plan_string(p, w->reason));
+                        "quantizes inside the graph what %s '%s' gives as float%s%s", op_of(p, w), name_of(p, w), *oct_plan_string(p, w->reason) ? ": " : "", oct_plan_string(p, w->reason));
 }
 
 static oct_status lint_dequantize(const oct_plan *p, int32_t i, cJSON *list)

@@ -64,6 +64,8 @@ static void inspect__int8_conv__says_all_that_was_fused_and_moved(void **state)
     const cJSON *in = cJSON_GetArrayItem(cJSON_GetObjectItem(s, "inputs"), 0), *out = cJSON_GetArrayItem(cJSON_GetObjectItem(s, "outputs"), 0);
     assert_true(number(in, "scale") == 0.5 && number(in, "zero") == 128 && number(out, "scale") == 2 && number(out, "zero") == 3);
     assert_string_equal(text(out, "dtype"), "uint8");
+    assert_string_equal(text(out, "format"), "nhwc");
+    assert_string_equal(text(cJSON_GetArrayItem(cJSON_GetObjectItem(cJSON_GetArrayItem(cJSON_GetObjectItem(root, "steps"), 0), "inputs"), 0), "format"), "plain");
     cJSON_Delete(root);
     oct_model_destroy(m);
 }
