@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include "onnx/model.h"
+#include "build/tactics.h"
 #include "op/lower.h"
 
 /* "name=value" or "input:axis=value". */
@@ -67,12 +67,13 @@ oct_status oct_build_bind(oct_graph *g, const oct_build_options *opts)
     return oct_graph_bind(g, values);
 }
 
-oct_status oct_build_lower(oct_graph *g, oct_isa isa, oct_plan **out)
+oct_status oct_build_lower_with(oct_graph *g, oct_isa isa, const oct_tactics *tactics, oct_plan **out)
 {
     oct_status s = OCT_OK;
     oct_lower *l = NULL;
     oct_plan *plan = NULL;
     OCT_TRY_DONE(oct_lower_create(g, isa, &l));
+    oct_tactics_install(tactics, l);
     OCT_TRY_DONE(oct_lower_graph(l));
     for (int64_t i = 0; i < g->meta_count; i++)
         OCT_TRY_DONE(oct_draft_meta(l->d, g->meta_keys[i], g->meta_values[i]));
@@ -83,6 +84,8 @@ done:
     oct_lower_destroy(l);
     return s;
 }
+
+oct_status oct_build_lower(oct_graph *g, oct_isa isa, oct_plan **out) { return oct_build_lower_with(g, isa, NULL, out); }
 
 oct_status oct_build_graph(oct_graph *g, const oct_build_options *opts, unsigned stages, oct_plan **out)
 {

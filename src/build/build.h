@@ -12,8 +12,11 @@
  * USAGE when an option names nothing, UNSUPPORTED naming input and axis when a free dimension gets no value. */
 oct_status oct_build_bind(oct_graph *g, const oct_build_options *opts);
 
-/* Lower a bound graph as it stands (no passes are run) for one ISA level. The graph stays the caller's. */
+struct oct_tactics;
+/* Lower a bound graph as it stands (no passes are run) for one ISA level, kernels by shape. The graph stays the caller's. */
 oct_status oct_build_lower(oct_graph *g, oct_isa isa, oct_plan **out);
+/* The same with decided kernels; tactics NULL = by shape. */
+oct_status oct_build_lower_with(oct_graph *g, oct_isa isa, const struct oct_tactics *tactics, oct_plan **out);
 
 /* bind, passes, lower, on a graph that the call may change. stages: OCT_OPT_* bits. */
 oct_status oct_build_graph(oct_graph *g, const oct_build_options *opts, unsigned stages, oct_plan **out);

@@ -7,7 +7,7 @@
 #include <string.h>
 #include "build/build.h"
 #include "build/precision.h"
-#include "build/timing.h"
+#include "build/tactics.h"
 #include "onnx/model.h"
 
 oct_status oct_builder_create(const oct_model *model, oct_builder **out)
@@ -183,31 +183,45 @@ static oct_status fill_recipe(const oct_builder *b, const oct_build_options *opt
     return OCT_OK;
 }
 
-static oct_status make_plan(const oct_recipe *r, const oct_graph *source, const oct_build_options *opts, oct_isa isa, oct_plan **out)
+/* The kernels of the final graph's steps. */
+static oct_status decide_tactics(const oct_build_options *opts, oct_isa isa, oct_timer *timer, oct_graph *g, oct_recipe *r)
 {
-    oct_graph *g = NULL;
-    OCT_TRY(oct_recipe_export(r, source, opts, &g));
-    oct_status s = oct_recipe_finish(r, g, opts);
-    if (s == OCT_OK)
-        s = oct_build_lower(g, isa, out);
-    oct_graph_destroy(g);
-    return s;
+    if (opts->random_tactics)
+        return oct_tactics_random(g, isa, opts->tactic_seed, &r->tactics);
+    return opts->level < OCT_TACTICS_TIMED ? OCT_OK : oct_tactics_choose(g, isa, timer, opts->level, &r->tactics);
 }
 
-/* Everything that is decided by time. */
-static oct_status search(const oct_builder *b, const oct_build_options *opts, oct_isa isa, oct_recipe *r, oct_search_result *found)
+static oct_status open_timer(const oct_build_options *opts, oct_isa isa, oct_timer **out)
+{
+    return oct_timer_create(&(oct_timer_options){.threads = opts->threads,
+                                                 .deterministic = opts->deterministic || opts->level < 1,
+                                                 .cache = opts->timing_cache,
+                                                 .merge = opts->timing_merge,
+                                                 .merge_count = opts->timing_merge_count,
+                                                 .progress = opts->progress,
+                                                 .user = opts->user},
+                            isa, out);
+}
+
+/* Decide what time decides, lower. */
+static oct_status build_by_recipe(const oct_builder *b, const oct_build_options *opts, oct_recipe *r, oct_search_result *found, oct_plan **out)
 {
     oct_status s = OCT_OK;
+    oct_isa isa;
     oct_timer *timer = NULL;
-    if (!r->ranges || opts->mode != OCT_BUILD_FASTEST)
-        return OCT_OK;
-    OCT_TRY_DONE(oct_timer_create(&(oct_timer_options){.threads = opts->threads, .deterministic = opts->deterministic || opts->level < 1, .cache = opts->timing_cache,
-                                                       .merge = opts->timing_merge, .merge_count = opts->timing_merge_count, .progress = opts->progress, .user = opts->user},
-                                  isa, &timer));
-    OCT_TRY_DONE(oct_precision_choose(b, opts, isa, timer, r, found));
+    oct_graph *g = NULL;
+    OCT_TRY(oct_cpu_isa(&isa));
+    OCT_TRY_DONE(open_timer(opts, isa, &timer));
+    if (r->ranges && opts->mode == OCT_BUILD_FASTEST)
+        OCT_TRY_DONE(oct_precision_choose(b, opts, isa, timer, r, found));
+    OCT_TRY_DONE(oct_recipe_export(r, b->model->graph, opts, &g));
+    OCT_TRY_DONE(oct_recipe_finish(r, g, opts));
+    OCT_TRY_DONE(decide_tactics(opts, isa, timer, g, r));
+    OCT_TRY_DONE(oct_build_lower_with(g, isa, r->tactics, out));
     if (opts->timing_cache && !opts->deterministic)
         OCT_TRY_DONE(oct_timer_save(timer, opts->timing_cache));
 done:
+    oct_graph_destroy(g);
     oct_timer_destroy(timer);
     return s;
 }
@@ -216,7 +230,6 @@ oct_status oct_builder_build(oct_builder *b, const oct_build_options *opts, oct_
 {
     static const oct_build_options none;
     oct_status s = OCT_OK;
-    oct_isa isa;
     oct_recipe *r = NULL;
     oct_plan *plan = NULL;
     oct_build_notes notes = {0};
@@ -224,12 +237,12 @@ oct_status oct_builder_build(oct_builder *b, const oct_build_options *opts, oct_
     opts = opts ? opts : &none;
     free(b->report);
     b->report = NULL;
-    OCT_TRY(oct_cpu_isa(&isa));
+    if (opts->level < 0 || opts->level > OCT_TACTICS_LEVEL_MAX)
+        return oct_fail(OCT_ERR_USAGE, "optimization level %d: there are 0 to %d", opts->level, OCT_TACTICS_LEVEL_MAX);
     OCT_TRY_DONE(oct_recipe_create(&r));
     notes.arena = r->arena;
     OCT_TRY_DONE(fill_recipe(b, opts, r));
-    OCT_TRY_DONE(search(b, opts, isa, r, &found));
-    OCT_TRY_DONE(make_plan(r, b->model->graph, opts, isa, &plan));
+    OCT_TRY_DONE(build_by_recipe(b, opts, r, &found, &plan));
     OCT_TRY_DONE(check_constraints(b, opts, plan, &notes));
     OCT_TRY_DONE(oct_build_report(b->model->graph, plan, r, &found, &notes, &b->report));
     *out = plan;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "build/build.h"
+#include "build/tactics.h"
 #include "qparam/insert.h"
 
 oct_status oct_recipe_create(oct_recipe **out)
@@ -25,6 +26,7 @@ void oct_recipe_destroy(oct_recipe *r)
     if (!r)
         return;
     oct_ranges_destroy(r->ranges);
+    oct_tactics_destroy(r->tactics);
     free(r->held);
     oct_arena_destroy(r->arena);
     free(r);

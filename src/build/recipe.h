@@ -16,6 +16,7 @@ typedef struct oct_recipe {
     oct_arena *arena;     /* owns all strings */
     bool as_float;        /* no integer operators at all */
     oct_ranges *ranges;   /* calibrated mode: Q/DQ for these go in first; owned; NULL = the graph is obeyed as it is */
+    struct oct_tactics *tactics; /* which kernel runs each step; owned; NULL = by shape */
     oct_held *held;
     int64_t held_count, held_capacity;
 } oct_recipe;
