@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """Models quantized by other tools: ONNX Runtime's quantize_static on the models of ../shared, run by Octavo and by ONNX Runtime.
 
-    run_formats.py OCTAVO [--full] [--only SUBSTR] [--table]
+    run_formats.py OCTAVO [--full] [--images N] [--only SUBSTR] [--table]
 
 Both of the tool's formats (QDQ and QOperator: QLinearConv and relatives), weights per tensor and per channel, activations u8 and s8, the float model as it is or after
 quant_pre_process; and Octavo's own `quantize`. Calibrated and measured on the shared real data. The reference is ONNX Runtime with graph optimisations
 off: QDQ models then compute in float between codes, QOperator models on its QLinear kernels. Demanded: the same arg-max on 99.8 % of the images (the
 autoencoder: a small relative error), and that the convolutions and products run in INT8. Default: 500 images, all eight forms for three models and
-four for the others; --full: all forms and all test images. --table prints Markdown rows (docs/accuracy.md). Skipped without ../shared or packages.
+four for the others; --full: all forms and all test images, or --images N of them. --table prints Markdown rows (docs/accuracy.md). Skipped without ../shared or packages.
 """
 import argparse
 import importlib.util
@@ -24,6 +24,7 @@ from pathlib import Path
 ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 ap.add_argument("octavo", type=lambda p: str(Path(p).resolve()))
 ap.add_argument("--full", action="store_true")
+ap.add_argument("--images", type=int, help="of CIFAR-10's test set (default: 500, with --full 10,000)")
 ap.add_argument("--only", default="", help="models and forms whose line contains this")
 ap.add_argument("--table", action="store_true")
 args = ap.parse_args()
@@ -71,7 +72,7 @@ def data_sets():
     frames = np.load(SHARED / "data" / "ad" / "normal_id_01_logmel.npy")
     windows = np.stack([frames[i:i + 5].ravel() for i in range(len(frames) - 4)])
     words = np.load(SHARED / "data" / "kws" / "kws_mfcc.npy")
-    return {"cifar10": (cifar("train", 10), cifar("test", 1000 if args.full else 50)), "vww96": (vww[128:], vww if args.full else vww[:128]), "kws": (words, words),
+    return {"cifar10": (cifar("train", 10), cifar("test", (args.images or (10000 if args.full else 500)) // 10)), "vww96": (vww[128:], vww if args.full else vww[:128]), "kws": (words, words),
             "ad": (windows, windows)}
 
 
@@ -83,10 +84,14 @@ class Reader(CalibrationDataReader):
         return next(self.rows, None)
 
 
+class OctavoFails(Exception):
+    pass
+
+
 def octavo(*command):
     p = subprocess.run([args.octavo, *map(str, command), "--threads", "1", "--quiet"], capture_output=True, text=True)
     if p.returncode:
-        raise RuntimeError(f"octavo {command[0]}: status {p.returncode}, {p.stderr.strip()[-200:]}")
+        raise OctavoFails(f"octavo {command[0]}: status {p.returncode}, {p.stderr.strip()[-200:]}")
     return p.stdout
 
 
@@ -112,14 +117,18 @@ def reference(model, samples):
     return np.concatenate([session.run(None, {"input": samples[i:i + 50]})[0] for i in range(0, len(samples), 50)])
 
 
-def examine(model, form, calibration, samples):
-    """(outcome "ok", "FAIL" or "skip"; what was found; figures for the table)."""
+def examine(m, form, calibration, samples):
+    """m: its row in models.json. Gives (outcome "ok", "FAIL" or "skip"; what was found; figures for the table)."""
+    model = SHARED / "models" / m["file"]
+    if "mean" in m:
+        mean, std = (np.reshape(np.float32(m[k]), (1, -1, 1, 1)) for k in ("mean", "std"))
+        calibration, samples = (calibration - mean) / std, (samples - mean) / std
     with tempfile.TemporaryDirectory(prefix="octavo-formats-") as d:
         work = Path(d)
         try:
             q = quantize(form, model, calibration, work)
             want = reference(q, samples)
-        except RuntimeError as e:
+        except OctavoFails as e:
             return "FAIL", str(e), None
         except Exception as e:  # the tool refuses the model, or ONNX Runtime what its own tool wrote: no verdict
             return "skip", f"skipped: ONNX Runtime: {type(e).__name__} {str(e)[:150]}", None
@@ -127,7 +136,7 @@ def examine(model, form, calibration, samples):
             np.save(work / "x.npy", samples)
             octavo("run", q, "--input", f"input={work / 'x.npy'}", "--output-dir", work / "out", "--batch", 10)
             steps = json.loads(octavo("inspect", q, "--json"))["steps"]
-        except RuntimeError as e:
+        except OctavoFails as e:
             return "FAIL", str(e), None
         got = np.load(next((work / "out").glob("*.npy")))
         macs = sum(s["macs"] for s in steps)
@@ -146,22 +155,20 @@ def main():
     logging.disable(logging.WARNING)
     data, cases = data_sets(), []
     for m in json.loads((SHARED / "models" / "models.json").read_text()):
-        path = SHARED / "models" / m["file"]
-        forms = FORMS if args.full or path.stem in WHOLE else FEWER
-        forms = forms + (PREPARED if args.full or path.stem == "resnet20_cifar10_bn" else []) + OWN
-        shape = (1, len(m.get("mean", [])), 1, 1)
-        sets = [((s - np.reshape(m["mean"], shape)) / np.reshape(m["std"], shape)).astype(np.float32) if "mean" in m else s for s in data[m["dataset"]]]
+        name = m["file"].removesuffix(".onnx")
+        forms = FORMS if args.full or name in WHOLE else FEWER
+        forms = forms + (PREPARED if args.full or name == "resnet20_cifar10_bn" else []) + OWN
         for form in forms:
-            title = f"{path.stem}, {form.tool}, {form.format}{', prepared' if form.prepared else ''}, {form.weights}, {form.activations}"
+            title = f"{name}, {form.tool}, {form.format}{', prepared' if form.prepared else ''}, {form.weights}, {form.activations}"
             if args.only in title:
-                cases.append((title, path, form, *sets))
+                cases.append((title, m, form, *data[m["dataset"]]))
     count = {"ok": 0, "FAIL": 0, "skip": 0}
     with ThreadPoolExecutor(2) as pool:
-        for (title, path, form, *_), (outcome, what, figures) in zip(cases, pool.map(lambda c: examine(*c[1:]), cases)):
+        for (title, m, form, *_), (outcome, what, figures) in zip(cases, pool.map(lambda c: examine(*c[1:]), cases)):
             count[outcome] += 1
             if args.table and figures:
                 agree, relative, in_int8 = figures
-                print(f"| {path.stem} | {form.tool}{', prepared' if form.prepared else ''} | {form.format} | {form.weights} | {form.activations} | "
+                print(f"| {m['file'].removesuffix('.onnx')} | {form.tool}{', prepared' if form.prepared else ''} | {form.format} | {form.weights} | {form.activations} | "
                       f"{'' if agree is None else f'{agree:.2f}'} | {relative:.1e} | {in_int8:.0f} |", flush=True)
             else:
                 print(f"{outcome:4} {title}: {what}", flush=True)
