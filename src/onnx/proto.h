@@ -45,9 +45,19 @@ oct_status oct_onnx_attr_add_ints(oct_arena *arena, Onnx__NodeProto *p, const ch
 
 /* IR operator of an ONNX name in the default domain; Dropout and Upsample have none of their own. */
 oct_op oct_onnx_op_find(const char *op_type, const char *domain);
+/* A node `op` named "<of>_<what>" before `before`, with one output of that name; it stands for what `of` stands for. Nothing is inferred. */
+oct_status oct_onnx_insert(oct_graph *g, const oct_node *of, oct_node *before, oct_op op, const char *what, int n_in, oct_value *const *in,
+                           oct_node **out);
 /* Bring n, an op_type of the given opset, to canonical form; its inputs' shapes are known. May insert nodes before n, may let n write
  * to another value with a node behind it. */
 oct_status oct_onnx_upgrade(oct_graph *g, oct_node *n, const char *op_type, int64_t opset);
+
+/* --- expand.c: integer operators as Q/DQ graphs --- */
+
+/* Is this an operator that oct_onnx_expand knows? domain NULL: in any. */
+bool oct_onnx_expands(const char *op_type, const char *domain);
+/* n, created as a QuantizeLinear with the inputs of op_type, becomes the last node of what op_type means. */
+oct_status oct_onnx_expand(oct_graph *g, oct_node *n, const char *op_type);
 
 /* --- import.c, export.c --- */
 

@@ -15,6 +15,14 @@ oct_op oct_onnx_op_find(const char *op_type, const char *domain)
         domain = "";
     if (strcmp(domain, "octavo") == 0)
         return OCT_OP_NONE; /* internal: never in files */
+    if (oct_onnx_expands(op_type, domain))
+        return OCT_OP_QUANTIZE; /* what it ends with */
+    if (strcmp(domain, "com.microsoft") == 0) {
+        static const char *const same[] = {"QuantizeLinear", "DequantizeLinear", "Gelu"}; /* newer forms in older opsets */
+        for (size_t i = 0; i < sizeof same / sizeof *same; i++)
+            if (strcmp(op_type, same[i]) == 0)
+                return oct_op_find(op_type, "");
+    }
     if (!*domain && strcmp(op_type, "Dropout") == 0)
         return OCT_OP_IDENTITY;
     if (!*domain && strcmp(op_type, "Upsample") == 0)
@@ -172,7 +180,8 @@ static oct_status up_upsample(oct_graph *g, oct_node *n, int64_t opset)
 
 /* --- Softmax and LogSoftmax below opset 13: over everything from axis on, as one row --- */
 
-static oct_status insert(oct_graph *g, const oct_node *of, oct_node *before, oct_op op, const char *what, int n_in, oct_value *const *in, oct_node **out)
+oct_status oct_onnx_insert(oct_graph *g, const oct_node *of, oct_node *before, oct_op op, const char *what, int n_in, oct_value *const *in,
+                           oct_node **out)
 {
     char *name = NULL;
     oct_value *v = NULL;
@@ -188,11 +197,11 @@ static oct_status wrap_softmax(oct_graph *g, oct_node *n, int axis)
 {
     oct_value *x = n->inputs[0];
     oct_node *shape = NULL, *flat = NULL, *rows = NULL;
-    OCT_TRY(insert(g, n, n, OCT_OP_SHAPE, "shape", 1, &x, &shape));
-    OCT_TRY(insert(g, n, n, OCT_OP_FLATTEN, "flat", 1, &x, &flat));
+    OCT_TRY(oct_onnx_insert(g, n, n, OCT_OP_SHAPE, "shape", 1, &x, &shape));
+    OCT_TRY(oct_onnx_insert(g, n, n, OCT_OP_FLATTEN, "flat", 1, &x, &flat));
     if (axis != 1)
         OCT_TRY(oct_node_set_int(g, flat, "axis", axis));
-    OCT_TRY(insert(g, n, n, n->op, "rows", 1, flat->outputs, &rows));
+    OCT_TRY(oct_onnx_insert(g, n, n, n->op, "rows", 1, flat->outputs, &rows));
     OCT_TRY(oct_op_get(shape->op)->infer(g, shape));
     OCT_TRY(oct_op_get(flat->op)->infer(g, flat));
     OCT_TRY(oct_op_get(rows->op)->infer(g, rows));
@@ -333,6 +342,8 @@ oct_status oct_onnx_upgrade(oct_graph *g, oct_node *n, const char *op_type, int6
 {
     const oct_op_def *def = oct_op_get(n->op);
     bool splits = def->max_out < 0; /* every output of Split counts, read or not */
+    if (oct_onnx_expands(op_type, NULL))
+        OCT_TRY(oct_onnx_expand(g, n, op_type));
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         if (strcmp(table[i].op_type, op_type) == 0 && (table[i].below == 0 || opset < table[i].below))
             OCT_TRY(table[i].fn(g, n, opset));

@@ -114,13 +114,23 @@ static bool weights_fit(const oct_node *n, const oct_value *w)
     return w->quant->n == 1 || w->quant->axis == oct_weight_axis(n);
 }
 
+/* Gemm's bias may have the shape of its whole result; only one value, or one a column, fits an integer product. */
+static bool is_row(const oct_value *b)
+{
+    for (int i = 0; i + 1 < b->shape.rank; i++)
+        if (b->shape.dim[i] != 1)
+            return false;
+    return true;
+}
+
 static bool bias_fits(const oct_node *n)
 {
     const oct_value *b = n->op == OCT_OP_MATMUL ? NULL : oct_node_in(n, 2);
-    if (!b || b->data)
+    if (!b)
         return true;
     /* A bias given as s32 codes is folded to float by fold_dq. */
-    return b->producer && b->producer->op == OCT_OP_DEQUANTIZE && b->producer->inputs[0]->data && oct_node_in(b->producer, 1)->data;
+    bool constant = b->data || (b->producer && b->producer->op == OCT_OP_DEQUANTIZE && b->producer->inputs[0]->data && oct_node_in(b->producer, 1)->data);
+    return constant && (n->op != OCT_OP_GEMM || is_row(b));
 }
 
 oct_status oct_pass_form_weighted(const oct_opt *opt, int64_t *changes)
@@ -131,8 +141,7 @@ oct_status oct_pass_form_weighted(const oct_opt *opt, int64_t *changes)
         if (!is_weighted(n->op) || n->int8 || n->hold)
             continue;
         oct_value *x = oct_tensor_codes_of(n->inputs[0]), *w = oct_codes_of(n->inputs[1]);
-        if (!x || x->data || !weights_fit(n, w) || !bias_fits(n) ||
-            (n->op == OCT_OP_GEMM && oct_node_int(n, "transA", 0)))
+        if (!x || x->data || !weights_fit(n, w) || !bias_fits(n) || (n->op == OCT_OP_GEMM && !(oct_node_float(n, "alpha", 1) > 0)))
             continue;
         chain c;
         bool through = follow(n->outputs[0], n->op == OCT_OP_CONV || n->op == OCT_OP_GEMM || n->op == OCT_OP_MATMUL, &c);

@@ -1,0 +1,147 @@
+"""ONNX Runtime's integer operators: QLinear*, QGemm, ConvInteger, MatMulInteger, dynamic quantization.
+
+`fraction` is the share of codes that may differ by one; what it is not 0 for has its cause beside it."""
+import itertools
+
+import numpy as np
+from onnx import TensorProto
+
+from cases import F, I32, I64, S8, U8, Case, CASES, data
+from graphs import Net
+
+MS = dict(domain="com.microsoft")
+KINDS = {"u8": (U8, (0, 117)), "s8": (S8, (0, -11))}
+TENSOR = {U8: TensorProto.UINT8, S8: TensorProto.INT8, F: TensorProto.FLOAT, I32: TensorProto.INT32}
+
+
+def codes(dtype, *shape, seed=1):
+    lo, hi = np.iinfo(dtype).min, np.iinfo(dtype).max
+    return np.random.default_rng(seed).integers(lo, hi + 1, shape).astype(dtype)
+
+
+def add(name, make, out, fraction=0.0, float_steps=False, first=13, last=99, tol=2e-5, unsupported=False):
+    """make() -> (Net, tensor of type out). Codes are compared as they are; floats within tol."""
+    def build(opset):
+        net, y = make()
+        spec = dict(x=net.x, c=net.c, nodes=net.nodes, out=y, type=TENSOR[out])
+        return dict(spec, step=1) if out in (U8, S8) else spec
+    c = Case(name, "Q/DQ", build, first, last, 1, tol, unsupported)
+    c.fraction, c.float_steps = fraction, float_steps
+    CASES.append(c)
+
+
+def params(net, scale, zero):
+    """Scale and zero point as constants."""
+    return [net.const(np.asarray(scale, F)), net.const(zero)]
+
+
+def qlinear(op, shapes, scales, y_scale, attrs=None, domain=MS, zero=True, y_first=False, **kw):
+    """An operator whose inputs are (codes, scale, zero point) each and whose result has the type of its inputs."""
+    for kind, (dtype, zeros) in KINDS.items():
+        for z in zeros:
+            def make(dtype=dtype, z=dtype(z)):
+                net = Net(**{f"x{i}": codes(dtype, *s, seed=i) for i, s in enumerate(shapes)})
+                ins = [v for i, s in enumerate(scales) for v in [f"x{i}"] + (params(net, s, z) if zero else [net.const(F(s)), ""])]
+                result = params(net, y_scale, z)
+                return net, net.op(op, *(result + ins if y_first else ins + result), **domain, **(attrs or {}))
+            add(f"{op}_{kind}_{z}{'_' + kw['tag'] if 'tag' in kw else ''}", make, dtype, **{k: v for k, v in kw.items() if k != "tag"})
+
+
+# --- products --------------------------------------------------------------------------------------------------------------------
+def qconv(dtype, z, w_dtype, per_channel, bias, attrs, ws=(8, 6, 3, 3)):
+    def make():
+        net = Net(x=codes(dtype, 2, 6, 7, 8))
+        n = ws[0] if per_channel else 1
+        w_zero = np.full(n, 131 if w_dtype is U8 else 3, w_dtype)
+        w_scale = np.random.default_rng(5).uniform(0.002, 0.02, n).astype(F)
+        w = [net.const(codes(w_dtype, *ws, seed=2)), *params(net, w_scale if per_channel else w_scale[0], w_zero if per_channel else w_zero[0])]
+        b = [net.const(np.random.default_rng(6).integers(-9000, 9000, ws[0]).astype(I32))] if bias else []
+        return net, net.op("QLinearConv", "x", *params(net, 0.05173, dtype(z)), *w, *params(net, 0.9, dtype(z)), *b, **attrs)
+    return make
+
+
+for (kind, (dtype, zeros)), w_dtype, per_channel in itertools.product(KINDS.items(), (U8, S8), (False, True)):
+    if dtype is S8 and w_dtype is U8:
+        continue  # ONNX Runtime has no such kernel
+    for z in zeros:
+        add(f"qlinear_conv_{kind}_{z}_{w_dtype.__name__}_{'channel' if per_channel else 'tensor'}",
+            qconv(dtype, z, w_dtype, per_channel, z != 0, dict(pads=[1, 1, 1, 1])), dtype)
+add("qlinear_conv_depthwise", qconv(U8, 117, S8, True, True, dict(group=6, pads=[1, 0, 1, 0]), (6, 1, 3, 3)), U8)
+add("qlinear_conv_grouped_strided", qconv(U8, 117, S8, True, True, dict(group=2, strides=[2, 2]), (8, 3, 3, 3)), U8)
+add("qlinear_conv_dilated", qconv(S8, 4, S8, False, True, dict(dilations=[2, 2], pads=[2, 1, 2, 1])), S8)
+
+
+def qmatmul(dtype, z, w_dtype, per_channel, constant):
+    def make():
+        w = codes(w_dtype, 30, 9, seed=2)
+        net = Net(x=codes(dtype, 3, 4, 30), **({} if constant else {"w": w}))
+        n = 9 if per_channel else 1
+        w_scale = np.random.default_rng(5).uniform(0.004, 0.02, n).astype(F)
+        w_zero = np.full(n, 131 if w_dtype is U8 else 3, w_dtype)
+        b = [net.const(w) if constant else "w", *params(net, w_scale if per_channel else w_scale[0], w_zero if per_channel else w_zero[0])]
+        return net, net.op("QLinearMatMul", "x", *params(net, 0.05173, dtype(z)), *b, *params(net, 2.07, dtype(z)))
+    return make
+
+
+for (kind, (dtype, zeros)), w_dtype, per_channel in itertools.product(KINDS.items(), (U8, S8), (False, True)):
+    if dtype is S8 and w_dtype is U8:
+        continue
+    for z in zeros:
+        add(f"qlinear_matmul_{kind}_{z}_{w_dtype.__name__}_{'channel' if per_channel else 'tensor'}", qmatmul(dtype, z, w_dtype, per_channel, True), dtype)
+add("qlinear_matmul_two_activations", qmatmul(U8, 117, U8, False, False), U8, float_steps=True)
+
+
+def qgemm(dtype, z, per_channel, bias, as_float, attrs):
+    def make():
+        trans = attrs.get("transB", 0)
+        net = Net(x=codes(dtype, *((20, 5) if attrs.get("transA") else (5, 20))))
+        n = 12 if per_channel else 1
+        w_scale = np.random.default_rng(5).uniform(0.004, 0.02, n).astype(F)
+        w = [net.const(codes(S8, *((12, 20) if trans else (20, 12)), seed=2)), *params(net, w_scale if per_channel else w_scale[0], np.zeros(n, S8) if per_channel else S8(0))]
+        b = net.const(np.random.default_rng(6).integers(-9000, 9000, 12).astype(I32)) if bias else ""
+        out = [] if as_float else params(net, 1.31, dtype(z))
+        return net, net.op("QGemm", "x", *params(net, 0.05173, dtype(z)), *w, b, *out, **MS, **attrs)
+    return make
+
+
+for (kind, (dtype, zeros)), per_channel, as_float in itertools.product(KINDS.items(), (False, True), (False, True)):
+    for z in zeros:
+        add(f"qgemm_{kind}_{z}_{'channel' if per_channel else 'tensor'}_{'float' if as_float else 'codes'}",
+            qgemm(dtype, z, per_channel, z != 0, as_float, dict(transB=int(z != 0))), F if as_float else dtype)
+add("qgemm_alpha", qgemm(U8, 117, True, True, False, dict(alpha=0.6)), U8)
+add("qgemm_trans_a", qgemm(U8, 117, False, True, False, dict(transA=1, transB=1)), U8)
+
+# --- elementwise, pools, moves: com.microsoft --------------------------------------------------------------------------------------
+SH = (2, 6, 5, 7)
+# ONNX Runtime folds scales and zero points into one sum, which rounds elsewhere near halves
+qlinear("QLinearAdd", [SH, SH], [0.05173, 0.03], 0.0631, fraction=0.01)
+qlinear("QLinearAdd", [SH, (6, 1, 1)], [0.05173, 0.03], 0.0631, tag="channel", fraction=0.01)
+qlinear("QLinearMul", [SH, SH], [0.05173, 0.03], 0.0831, fraction=0.01)
+qlinear("QLinearMul", [SH, (1,)], [0.05173, 0.03], 0.0831, tag="scalar", fraction=0.01)
+# means of few codes often fall on exact halves, which float sums miss on either side
+pool = dict(kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 0])
+qlinear("QLinearAveragePool", [SH], [0.05173], 0.0431, pool, fraction=0.1)
+qlinear("QLinearAveragePool", [SH], [0.05173], 0.0431, dict(pool, count_include_pad=1), tag="include", fraction=0.1)
+qlinear("QLinearAveragePool", [(2, 5, 7, 6)], [0.05173], 0.0431, dict(pool, channels_last=1), tag="last", fraction=0.1)
+qlinear("QLinearGlobalAveragePool", [SH], [0.05173], 0.0431, dict(channels_last=0), fraction=0.02)
+qlinear("QLinearGlobalAveragePool", [(2, 5, 7, 6)], [0.05173], 0.0431, dict(channels_last=1), tag="last", fraction=0.02)
+qlinear("QLinearConcat", [SH, (2, 3, 5, 7)], [0.05173, 0.03], 0.0531, dict(axis=1), y_first=True, fraction=0.01)
+qlinear("QLinearConcat", [SH, (2, 3, 5, 7)], [0.05173, 0.05173], 0.05173, dict(axis=1), y_first=True, tag="equal")
+qlinear("QLinearSigmoid", [SH], [0.05173], 0.00413, fraction=0.01)
+qlinear("QLinearLeakyRelu", [SH], [0.05173], 0.0531, dict(alpha=0.2), fraction=0.01)
+# (ONNX Runtime has no kernel for QLinearReduceMean: tests/unit/onnx/test_expand.c)
+# ONNX Runtime's table of exponentials is itself rounded
+qlinear("QLinearSoftmax", [(4, 10)], [0.05173], 0.00392, dict(axis=-1, opset=13), fraction=0.1, float_steps=True)
+qlinear("QLinearSoftmax", [(4, 3, 5)], [0.05173], 0.00392, dict(axis=1, opset=11), tag="flat", fraction=0.1, float_steps=True)
+
+
+def qwhere(dtype, z):
+    def make():
+        net = Net(c=data(6, 1, seed=3) > 0, x=codes(dtype, 6, 5), y=codes(dtype, 5, seed=2))
+        return net, net.op("QLinearWhere", "c", "x", *params(net, 0.05, dtype(z)), "y", *params(net, 0.03, dtype(z)), *params(net, 0.041, dtype(z)), **MS)
+    return make
+
+
+for kind, (dtype, zeros) in KINDS.items():
+    for z in zeros:
+        add(f"qlinear_where_{kind}_{z}", qwhere(dtype, z), dtype, float_steps=True)
