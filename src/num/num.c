@@ -86,3 +86,13 @@ oct_qparams oct_qparams_symmetric_s8(float lo, float hi)
         return (oct_qparams){1.0f, 0};
     return (oct_qparams){scale_of(amax / 127), 0};
 }
+
+oct_qparams oct_qparams_dynamic_u8(float lo, float hi)
+{
+    lo = lo < 0 ? lo : 0;
+    hi = hi > 0 ? hi : 0;
+    const float scale = (hi - lo) / 255.0f;
+    if (!(scale > 0))
+        return (oct_qparams){1.0f, 0};
+    return (oct_qparams){scale, oct_rne_small(oct_clamp_nan_lo(0.0f - lo / scale, 0, 255))};
+}

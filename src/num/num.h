@@ -82,5 +82,8 @@ typedef struct oct_qparams {
 oct_qparams oct_qparams_affine_u8(float lo, float hi, bool lossless);
 /* s8, zero 0: s = max(|lo|, |hi|) / 127. */
 oct_qparams oct_qparams_symmetric_s8(float lo, float hi);
+/* u8, as ONNX's DynamicQuantizeLinear has it: all in fp32. lo, hi may be anything that a minimum and a maximum can be (infinite, or +inf and
+ * -inf for no elements); a range whose scale is 0 gives s = 1, z = 0. */
+oct_qparams oct_qparams_dynamic_u8(float lo, float hi);
 
 #endif

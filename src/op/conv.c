@@ -1,4 +1,4 @@
-/* Conv and ConvTranspose over one or two spatial axes.  A transposed convolution is a convolution with stride 1 and flipped weights over the
+/* Conv, ConvTranspose and ConvInteger over one or two spatial axes.  A transposed convolution is a convolution with stride 1 and flipped weights over the
  * input with stride-1 zeros between its pixels. Three spatial axes are refused by name. */
 #include "op/ops.h"
 
@@ -28,7 +28,7 @@ static oct_status read_kernel(const oct_node *n, const oct_shape *ws, int spatia
 /* Everything but the output shape; x has rank >= 3, weights the same rank. */
 static oct_status read_shape(oct_graph *g, const oct_node *n, conv_shape *c)
 {
-    const oct_value *x = n->inputs[0], *w = n->inputs[1], *b = oct_node_in(n, 2);
+    const oct_value *x = n->inputs[0], *w = n->inputs[1], *b = n->op == OCT_OP_CONV_INTEGER ? NULL : oct_node_in(n, 2);
     char xt[OCT_SHAPE_TEXT], wt[OCT_SHAPE_TEXT];
     int64_t kernel[3];
     const bool transposed = n->op == OCT_OP_CONV_TRANSPOSE;
@@ -50,20 +50,36 @@ static oct_status read_shape(oct_graph *g, const oct_node *n, conv_shape *c)
     return oct_window_read(n, x->shape.rank - 2, x->shape.dim + 2, kernel, &c->w);
 }
 
-oct_status oct_op_infer_conv(oct_graph *g, oct_node *n)
+static oct_status infer_conv(oct_graph *g, oct_node *n, oct_dtype dtype)
 {
-    oct_value *x, *w;
+    oct_value *x = n->inputs[0], *w = n->inputs[1];
     conv_shape c;
-    OCT_TRY(oct_infer_need(n, 0, &x));
-    OCT_TRY(oct_infer_need(n, 1, &w));
     if (x->shape.rank < 0 || w->shape.rank < 0)
-        return oct_infer_unknown(g, n, x->dtype);
+        return oct_infer_unknown(g, n, dtype);
     OCT_TRY(read_shape(g, n, &c));
+    if (n->op == OCT_OP_CONV_INTEGER)
+        OCT_TRY(oct_sums_check(n, c.oc));
     oct_shape y = x->shape;
     y.dim[1] = c.oc;
     for (int i = 0; i < c.w.n; i++)
         OCT_TRY(oct_window_out(g, n, &c.w, i, x->shape.dim[i + 2], &y.dim[i + 2]));
-    return oct_infer_out(g, n, 0, x->dtype, &y);
+    return oct_infer_out(g, n, 0, dtype, &y);
+}
+
+oct_status oct_op_infer_conv(oct_graph *g, oct_node *n)
+{
+    oct_value *x, *w;
+    OCT_TRY(oct_infer_need(n, 0, &x));
+    OCT_TRY(oct_infer_need(n, 1, &w));
+    return infer_conv(g, n, x->dtype);
+}
+
+oct_status oct_op_infer_conv_integer(oct_graph *g, oct_node *n)
+{
+    oct_value *x, *w;
+    OCT_TRY(oct_infer_need(n, 0, &x));
+    OCT_TRY(oct_infer_need(n, 1, &w));
+    return infer_conv(g, n, OCT_S32);
 }
 
 /* Output length, and the pads that output_shape or auto_pad imply, of a transposed convolution along axis i (input length known). */
@@ -266,4 +282,26 @@ oct_status oct_op_lower_conv_transpose(oct_lower *l, oct_node *n)
     if (c.w.n > 2)
         return oct_op_unsupported(n, "%d spatial axes", c.w.n);
     return lower_conv(l, n, &c);
+}
+
+oct_status oct_op_lower_conv_integer(oct_lower *l, oct_node *n)
+{
+    oct_value *x = n->inputs[0], *y = n->outputs[0], *w;
+    conv_shape c = {0};
+    oct_product pr = {.res = -1};
+    int32_t tx, ty;
+    OCT_TRY(read_shape(l->g, n, &c));
+    if (c.w.n > 2)
+        return oct_op_unsupported(n, "%d spatial axes", c.w.n);
+    OCT_TRY(oct_sums_weights(l, n, c.oc, &w));
+    OCT_TRY(fill_geometry(n, &x->shape, &y->shape, &c, &pr.p));
+    if (pr.p.n < 1 || pr.p.oh < 1 || pr.p.ow < 1)
+        return oct_lower_out(l, y, OCT_LAYOUT_NHWC, &ty); /* nothing to compute */
+    const weight_walk walk = {false, c.icg, c.oc / c.groups, (int64_t)pr.p.kh * pr.p.kw};
+    OCT_TRY(order_weights(l, w, &walk, true, &pr));
+    flatten_pixels(&pr.p);
+    OCT_TRY(oct_lower_in(l, x, OCT_LAYOUT_NHWC, &tx));
+    OCT_TRY(oct_product_view(l, tx, pr.p.n, pr.p.c, pr.p.h, pr.p.w, &pr.x));
+    OCT_TRY(oct_lower_out(l, y, OCT_LAYOUT_NHWC, &ty));
+    return oct_sums_lower(l, n, &pr, ty);
 }

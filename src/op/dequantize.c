@@ -32,10 +32,11 @@ oct_status oct_op_lower_dequantize(oct_lower *l, oct_node *n)
     oct_value *x = n->inputs[0], *y = n->outputs[0];
     oct_p_quantize p;
     oct_stored_quant q;
-    int32_t in, out;
-    OCT_TRY(oct_qparams_lower(l, n, x->dtype, &x->shape, &p, &q));
-    OCT_TRY(oct_lower_in(l, x, OCT_LAYOUT_ANY, &in));
+    int32_t in[3], out;
+    int n_in;
+    OCT_TRY(oct_qparams_lower(l, n, x->dtype, &x->shape, &p, &q, in, &n_in));
+    OCT_TRY(oct_lower_in(l, x, OCT_LAYOUT_ANY, &in[0]));
     OCT_TRY(oct_lower_out(l, y, y->is_output && y->user_count == 0 ? OCT_LAYOUT_PLAIN : oct_lower_layout(l, x), &out));
     const char *tactic = oct_lower_pick(l, OCT_FAMILY_dequantize, 0, 0, oct_dequantize_best(l->isa)->name);
-    return oct_lower_step(l, OCT_STEP_DEQUANTIZE, OCT_PREC_CONVERT, tactic, 1, &in, 1, &out, &p, sizeof p, NULL);
+    return oct_lower_step(l, OCT_STEP_DEQUANTIZE, OCT_PREC_CONVERT, tactic, n_in, in, 1, &out, &p, sizeof p, NULL);
 }

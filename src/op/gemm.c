@@ -1,4 +1,4 @@
-/* Gemm and MatMul.  A constant right factor makes them 1x1 convolutions over rows (INT8 or float); two activations, or batched
+/* Gemm, MatMul and MatMulInteger.  A constant right factor makes them 1x1 convolutions over rows (INT8 or float); two activations, or batched
  * constants, run as a float MATMUL step on strided views. */
 #include "op/ops.h"
 
@@ -30,26 +30,38 @@ oct_status oct_op_infer_gemm(oct_graph *g, oct_node *n)
     return oct_infer_out(g, n, 0, a->dtype, &y);
 }
 
-oct_status oct_op_infer_matmul(oct_graph *g, oct_node *n)
+/* Shape of a times b by NumPy's rule; rank -1 when it is not known. */
+static oct_status matmul_shape(oct_graph *g, const oct_node *n, const oct_value *a, const oct_value *b, oct_shape *y)
 {
-    oct_value *a, *b;
     char at[OCT_SHAPE_TEXT], bt[OCT_SHAPE_TEXT];
-    OCT_TRY(oct_infer_need(n, 0, &a));
-    OCT_TRY(oct_infer_need(n, 1, &b));
     const int ra = a->shape.rank, rb = b->shape.rank;
+    y->rank = -1;
     if (ra < 0 || rb < 0)
-        return oct_infer_unknown(g, n, a->dtype);
+        return OCT_OK;
     const int64_t ka = ra ? a->shape.dim[ra - 1] : -1, kb = rb ? b->shape.dim[rb > 1 ? rb - 2 : 0] : -1;
     if (ra < 1 || rb < 1 || (ka >= 0 && kb >= 0 && ka != kb))
         return oct_op_bad(n, "factors %s and %s do not fit", oct_shape_text(g, &a->shape, at), oct_shape_text(g, &b->shape, bt));
-    oct_shape batch_a = {.rank = ra > 2 ? ra - 2 : 0}, batch_b = {.rank = rb > 2 ? rb - 2 : 0}, y;
+    oct_shape batch_a = {.rank = ra > 2 ? ra - 2 : 0}, batch_b = {.rank = rb > 2 ? rb - 2 : 0};
     memcpy(batch_a.dim, a->shape.dim, (size_t)batch_a.rank * sizeof *batch_a.dim);
     memcpy(batch_b.dim, b->shape.dim, (size_t)batch_b.rank * sizeof *batch_b.dim);
-    OCT_TRY(oct_infer_broadcast(g, n, &batch_a, &batch_b, &y));
+    OCT_TRY(oct_infer_broadcast(g, n, &batch_a, &batch_b, y));
     if (ra > 1)
-        y.dim[y.rank++] = a->shape.dim[ra - 2];
+        y->dim[y->rank++] = a->shape.dim[ra - 2];
     if (rb > 1)
-        y.dim[y.rank++] = b->shape.dim[rb - 1];
+        y->dim[y->rank++] = b->shape.dim[rb - 1];
+    return OCT_OK;
+}
+
+oct_status oct_op_infer_matmul(oct_graph *g, oct_node *n)
+{
+    oct_value *a, *b;
+    oct_shape y;
+    char bt[OCT_SHAPE_TEXT];
+    OCT_TRY(oct_infer_need(n, 0, &a));
+    OCT_TRY(oct_infer_need(n, 1, &b));
+    OCT_TRY(matmul_shape(g, n, a, b, &y));
+    if (y.rank < 0)
+        return oct_infer_unknown(g, n, a->dtype);
     const oct_value *c = oct_node_in(n, 2);
     if (c && c->shape.rank >= 0) {
         oct_shape joint;
@@ -61,6 +73,17 @@ oct_status oct_op_infer_matmul(oct_graph *g, oct_node *n)
             return oct_op_bad(n, "the bias %s is larger than the product", oct_shape_text(g, &c->shape, bt));
     }
     return oct_infer_out(g, n, 0, a->dtype, &y);
+}
+
+oct_status oct_op_infer_matmul_integer(oct_graph *g, oct_node *n)
+{
+    oct_value *a, *b;
+    oct_shape y;
+    OCT_TRY(oct_infer_need(n, 0, &a));
+    OCT_TRY(oct_infer_need(n, 1, &b));
+    OCT_TRY(matmul_shape(g, n, a, b, &y));
+    OCT_TRY(oct_sums_check(n, b->shape.rank < 1 ? -1 : b->shape.rank == 1 ? 1 : b->shape.dim[b->shape.rank - 1]));
+    return y.rank < 0 ? oct_infer_unknown(g, n, OCT_S32) : oct_infer_out(g, n, 0, OCT_S32, &y);
 }
 
 /* --- a constant right factor [k, n] (or [n, k] when transposed) --- */
@@ -84,6 +107,15 @@ static oct_status order_weights(oct_lower *l, const oct_value *b, bool tb, bool 
     return OCT_OK;
 }
 
+static oct_status product_geometry(const oct_node *n, int64_t rows, int64_t oc, int64_t k, oct_p_conv *p)
+{
+    if (rows > 1 << 30 || oc > 1 << 30 || k > 1 << 30 || k < 1)
+        return oct_op_unsupported(n, "a product of %lld rows, %lld columns and depth %lld", (long long)rows, (long long)oc, (long long)k);
+    *p = (oct_p_conv){.n = 1, .h = 1, .w = (int32_t)rows, .c = (int32_t)k, .oh = 1, .ow = (int32_t)rows, .oc = (int32_t)oc, .groups = 1, .kh = 1,
+                      .kw = 1, .sh = 1, .sw = 1, .dh = 1, .dw = 1, .up_h = 1, .up_w = 1};
+    return OCT_OK;
+}
+
 static oct_status lower_by_constant(oct_lower *l, oct_node *n, int32_t tx, int64_t rows, bool tb, float alpha, float beta)
 {
     oct_value *b = n->inputs[1], *y = n->outputs[0], *res = n->fused.residual ? n->inputs[n->fused.residual] : NULL;
@@ -92,10 +124,7 @@ static oct_status lower_by_constant(oct_lower *l, oct_node *n, int32_t tx, int64
     int32_t ty, tr;
     if (rows < 1)
         return oct_lower_out(l, y, OCT_LAYOUT_PLAIN, &ty); /* nothing to compute */
-    if (rows > 1 << 30 || oc > 1 << 30 || k > 1 << 30 || k < 1)
-        return oct_op_unsupported(n, "a product of %lld rows, %lld columns and depth %lld", (long long)rows, (long long)oc, (long long)k);
-    pr.p = (oct_p_conv){.n = 1, .h = 1, .w = (int32_t)rows, .c = (int32_t)k, .oh = 1, .ow = (int32_t)rows, .oc = (int32_t)oc, .groups = 1, .kh = 1,
-                        .kw = 1, .sh = 1, .sw = 1, .dh = 1, .dw = 1, .up_h = 1, .up_w = 1};
+    OCT_TRY(product_geometry(n, rows, oc, k, &pr.p));
     OCT_TRY(order_weights(l, b, tb, n->int8, alpha, &pr));
     if (n->int8) {
         OCT_TRY(oct_product_quants(l, n->inputs[0], y, res, &pr));
@@ -258,4 +287,26 @@ oct_status oct_op_lower_matmul(oct_lower *l, oct_node *n)
         rows *= a->shape.dim[i];
     OCT_TRY(oct_lower_in(l, a, OCT_LAYOUT_PLAIN, &x));
     return lower_by_constant(l, n, x, rows, false, 1, 1);
+}
+
+oct_status oct_op_lower_matmul_integer(oct_lower *l, oct_node *n)
+{
+    oct_value *a = n->inputs[0], *b = n->inputs[1], *y = n->outputs[0], *w;
+    oct_product pr = {.res = -1};
+    int64_t rows = 1;
+    int32_t tx, ty;
+    if (!b->data || b->shape.rank != 2)
+        return oct_op_unsupported(n, "the right factor '%s' is no constant matrix", b->name);
+    for (int i = 0; i + 1 < a->shape.rank; i++)
+        rows *= a->shape.dim[i];
+    const int64_t oc = b->shape.dim[1], k = b->shape.dim[0];
+    if (rows < 1 || oc < 1)
+        return oct_lower_out(l, y, OCT_LAYOUT_PLAIN, &ty); /* nothing to compute */
+    OCT_TRY(product_geometry(n, rows, oc, k, &pr.p));
+    OCT_TRY(oct_sums_weights(l, n, oc, &w));
+    OCT_TRY(order_weights(l, w, false, true, 1, &pr));
+    OCT_TRY(oct_lower_in(l, a, OCT_LAYOUT_PLAIN, &tx));
+    OCT_TRY(oct_product_view(l, tx, 1, k, 1, rows, &pr.x));
+    OCT_TRY(oct_lower_out(l, y, OCT_LAYOUT_PLAIN, &ty));
+    return oct_sums_lower(l, n, &pr, ty);
 }

@@ -368,6 +368,7 @@ bool oct_lower_feeds_nhwc(const oct_value *v)
     for (int64_t i = 0; i < v->user_count; i++)
         switch (v->users[i]->op) {
         case OCT_OP_CONV:
+        case OCT_OP_CONV_INTEGER:
         case OCT_OP_CONV_TRANSPOSE:
         case OCT_OP_MAX_POOL:
         case OCT_OP_AVERAGE_POOL:

@@ -25,6 +25,7 @@ int64_t oct_node_macs(const oct_node *n)
     int64_t k;
     switch (n->op) {
     case OCT_OP_CONV:
+    case OCT_OP_CONV_INTEGER:
         return times(product(&y->shape, 0), product(&w->shape, 1)); /* a weight row per output element */
     case OCT_OP_CONV_TRANSPOSE:
         return times(product(&x->shape, 0), product(&w->shape, 1));
@@ -32,6 +33,7 @@ int64_t oct_node_macs(const oct_node *n)
         k = x->shape.dim[oct_node_int(n, "transA", 0) ? 0 : x->shape.rank - 1];
         return times(product(&y->shape, 0), k < 0 ? 1 : k);
     case OCT_OP_MATMUL:
+    case OCT_OP_MATMUL_INTEGER:
         k = x->shape.dim[x->shape.rank - 1];
         return times(product(&y->shape, 0), k < 0 ? 1 : k);
     default:

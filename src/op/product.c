@@ -64,7 +64,11 @@ static float bias_at(const oct_product *pr, int64_t c)
     return ((const float *)pr->bias->data)[count == 1 ? 0 : c] * pr->bias_factor;
 }
 
-static bool is_depthwise(const oct_p_conv *p) { return p->groups > 1 && p->groups == p->c && p->groups == p->oc; }
+/* The depthwise kernels have no epilogue that leaves the sums. */
+static bool is_depthwise(const oct_p_conv *p)
+{
+    return p->groups > 1 && p->groups == p->c && p->groups == p->oc && p->epi.kind != OCT_EPI_S32;
+}
 
 /* Taps for `parts` sets of weights; merged where one kernel row lies contiguous in memory. */
 static void set_taps(oct_p_conv *p, int32_t parts)
@@ -272,6 +276,10 @@ static void fill_params(const oct_lower *l, const oct_product *pr, const codes *
 {
     const oct_fused *f = &l->node->fused;
     *e = (oct_qepilogue){.kind = OCT_EPI_U8, .flo = -INFINITY, .fhi = INFINITY, .hi = 255};
+    if (pr->sums) {
+        e->kind = OCT_EPI_S32;
+        return;
+    }
     if (pr->float_y) {
         e->kind = OCT_EPI_F32;
         if (f->clamp) {
@@ -304,10 +312,10 @@ static oct_status pack_int8(oct_lower *l, oct_product *pr, const codes *k)
     const int32_t oc = p.oc / p.groups;
     const int64_t row = k->parts * pr->w_count;
     uint8_t *packed;
-    set_taps(&p, k->parts);
     p.zp_in = pr->qx.zero;
     p.float_out = pr->float_y;
     fill_params(l, pr, k, &p.epi);
+    set_taps(&p, k->parts);
     if (is_depthwise(&p)) {
         const char *standard = oct_qdw_choose(l->isa, p.tap_count, p.kw)->name;
         const oct_qdw_kernel *dw = oct_qdw_find(oct_lower_pick(l, OCT_FAMILY_qdw, p.tap_count, p.kw, standard));
@@ -373,17 +381,40 @@ static oct_status lower_dequantized(oct_lower *l, oct_product *pr, const char *w
     return oct_lower_quantize_step(l, true, sum, pr->y, &pr->qy);
 }
 
+static oct_status alloc_codes(oct_lower *l, const oct_product *pr, codes *k)
+{
+    *k = (codes){.parts = count_parts(pr)};
+    OCT_TRY(oct_product_alloc(l, (int64_t)pr->p.oc * k->parts * pr->w_count, 1, (void **)&k->w));
+    OCT_TRY(oct_product_alloc(l, pr->p.oc, sizeof(int32_t), (void **)&k->bias));
+    OCT_TRY(oct_product_alloc(l, pr->p.oc, sizeof(float), (void **)&k->scale));
+    OCT_TRY(oct_product_alloc(l, pr->p.oc, sizeof(float), (void **)&k->fbias));
+    return oct_product_alloc(l, pr->p.oc, sizeof(bool), (void **)&k->constant);
+}
+
 static oct_status lower_int8(oct_lower *l, oct_product *pr)
 {
-    codes k = {.parts = count_parts(pr)};
+    codes k;
     const char *why = NULL;
-    OCT_TRY(oct_product_alloc(l, (int64_t)pr->p.oc * k.parts * pr->w_count, 1, (void **)&k.w));
-    OCT_TRY(oct_product_alloc(l, pr->p.oc, sizeof(int32_t), (void **)&k.bias));
-    OCT_TRY(oct_product_alloc(l, pr->p.oc, sizeof(float), (void **)&k.scale));
-    OCT_TRY(oct_product_alloc(l, pr->p.oc, sizeof(float), (void **)&k.fbias));
-    OCT_TRY(oct_product_alloc(l, pr->p.oc, sizeof(bool), (void **)&k.constant));
+    OCT_TRY(alloc_codes(l, pr, &k));
     if (!fill_epilogue(l, pr, &k, &why))
         return lower_dequantized(l, pr, why);
+    split_codes(pr, &k);
+    return pack_int8(l, pr, &k);
+}
+
+static oct_status lower_sums(oct_lower *l, oct_product *pr)
+{
+    codes k;
+    OCT_TRY(alloc_codes(l, pr, &k));
+    for (int32_t c = 0; c < pr->p.oc; c++) {
+        int64_t sum, magnitude;
+        sum_weights(pr, c, &sum, &magnitude);
+        int64_t bias = -pr->qx.zero * sum;
+        if (255 * magnitude + (bias < 0 ? -bias : bias) > INT32_MAX)
+            return oct_op_unsupported(l->node, "a sum of output channel %d could leave 32 bits", (int)c);
+        k.bias[c] = (int32_t)bias;
+        k.scale[c] = 1;
+    }
     split_codes(pr, &k);
     return pack_int8(l, pr, &k);
 }
@@ -391,6 +422,8 @@ static oct_status lower_int8(oct_lower *l, oct_product *pr)
 oct_status oct_product_lower(oct_lower *l, oct_product *pr)
 {
     const oct_fused *f = &l->node->fused;
+    if (pr->sums)
+        return lower_sums(l, pr);
     if (pr->bias && (!pr->bias->data || pr->bias->dtype != OCT_F32))
         return oct_op_unsupported(l->node, "a bias that is no float constant");
     if (l->node->int8)

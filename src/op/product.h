@@ -17,6 +17,7 @@ typedef struct oct_product {
     int32_t x, y, res;        /* tensors seen as [n, c, h, w] with channels innermost; res -1 = none */
     oct_stored_quant qx, qy, qres; /* int8 */
     bool float_y;             /* int8 product with float output */
+    bool sums;                /* the s32 sums are the result: of scales and quants only qx.zero counts */
 } oct_product;
 
 /* Room for weights in the graph's arena, zeroed. */
@@ -32,5 +33,16 @@ oct_status oct_product_view(oct_lower *l, int32_t tensor, int64_t n, int64_t c, 
 oct_status oct_product_lower(oct_lower *l, oct_product *pr);
 /* Scale, zero and limits of input, output and residual code tensors; residual_value may be NULL. */
 oct_status oct_product_quants(oct_lower *l, const oct_value *x, const oct_value *y, const oct_value *residual, oct_product *pr);
+
+
+/* --- sums.c: ConvInteger and MatMulInteger --- */
+/* Types and zero points (inputs 2 and 3) of n, whose weights have oc output channels (negative: not known yet). */
+oct_status oct_sums_check(const oct_node *n, int64_t oc);
+/* The constant weights of n as codes with quant, for oct_product_code; *out lives as long as the graph. UNSUPPORTED when a zero point of the
+ * weights is computed at run time. */
+oct_status oct_sums_weights(oct_lower *l, const oct_node *n, int64_t oc, oct_value **out);
+/* Emit the product; pr->wi, w_count, x and p are filled, ty is the tensor of the result and [n, c, h, w] its dims as pr sees it. A zero point of
+ * x that is computed at run time is taken off afterwards: sum (x - z) w = sum x w - z sum w. */
+oct_status oct_sums_lower(oct_lower *l, oct_node *n, oct_product *pr, int32_t ty);
 
 #endif

@@ -91,19 +91,39 @@ static int32_t zero_at(const oct_value *zero, int64_t i)
     }
 }
 
-oct_status oct_qparams_lower(oct_lower *l, const oct_node *n, oct_dtype dtype, const oct_shape *x, oct_p_quantize *p,
-                             oct_stored_quant *q)
+/* Scale and zero point as tensors, for steps that read them at run time. */
+static oct_status lower_tensors(oct_lower *l, oct_value *scale, oct_value *zero, oct_dtype dtype, int32_t in[3])
 {
-    const oct_value *scale = n->inputs[1], *zero = oct_node_in(n, 2);
+    static const int16_t none[1];
+    OCT_TRY(oct_lower_in(l, scale, OCT_LAYOUT_PLAIN, &in[1]));
+    if (zero)
+        return oct_lower_in(l, zero, OCT_LAYOUT_PLAIN, &in[2]);
+    const int64_t count = list_length(&scale->shape), size = dtype == OCT_U4 || dtype == OCT_S4 ? 1 : (int64_t)oct_dtype_size(dtype);
+    void *zeros = NULL;
+    if (count == 1)
+        return oct_lower_const(l, dtype, 0, NULL, none, &in[2]);
+    OCT_TRY(oct_arena_alloc(l->d->arena, count * size, &zeros));
+    return oct_lower_const(l, dtype, 1, &count, zeros, &in[2]);
+}
+
+oct_status oct_qparams_lower(oct_lower *l, const oct_node *n, oct_dtype dtype, const oct_shape *x, oct_p_quantize *p,
+                             oct_stored_quant *q, int32_t in[3], int *n_in)
+{
+    oct_value *scale = n->inputs[1], *zero = oct_node_in(n, 2);
     code_range range = range_of(dtype);
     int axis;
-    if (!scale->data || (zero && !zero->data))
-        return oct_op_unsupported(n, "scale or zero point is computed at run time");
     int64_t count = list_length(&scale->shape);
     OCT_TRY(oct_qparams_check(l->g, n, x));
     if (count < 1 || count > INT32_MAX)
         return oct_op_bad(n, "%lld scales", (long long)count);
     OCT_TRY(axis_of(n, x, count, &axis));
+    *p = (oct_p_quantize){.n = (int32_t)count, .axis = axis, .scale_at = -1, .zero_at = -1};
+    p->lo = dtype == OCT_S32 ? range.lo : range.lo + range.bias;
+    p->hi = dtype == OCT_S32 ? range.hi : range.hi + range.bias;
+    *n_in = 3;
+    if (!scale->data || (zero && !zero->data))
+        return lower_tensors(l, scale, zero, dtype, in);
+    *n_in = 1;
     int32_t *zeros = NULL;
     OCT_TRY(oct_arena_alloc(l->d->arena, count * (int64_t)sizeof *zeros, (void **)&zeros));
     for (int64_t i = 0; i < count; i++) {
@@ -112,9 +132,6 @@ oct_status oct_qparams_lower(oct_lower *l, const oct_node *n, oct_dtype dtype, c
             return oct_op_bad(n, "zero point %d is outside %s", z, oct_dtype_name(dtype));
         zeros[i] = z + range.bias;
     }
-    *p = (oct_p_quantize){.n = (int32_t)count, .axis = axis};
-    p->lo = dtype == OCT_S32 ? range.lo : range.lo + range.bias;
-    p->hi = dtype == OCT_S32 ? range.hi : range.hi + range.bias;
     OCT_TRY(oct_draft_const(l->d, scale->data, count * (int64_t)sizeof(float), &p->scale_at));
     OCT_TRY(oct_draft_const(l->d, zeros, count * (int64_t)sizeof *zeros, &p->zero_at));
     *q = (oct_stored_quant){((const float *)scale->data)[0], zeros[0], p->lo, p->hi};
@@ -124,7 +141,7 @@ oct_status oct_qparams_lower(oct_lower *l, const oct_node *n, oct_dtype dtype, c
 void oct_qparams_mark(oct_lower *l, int32_t tensor, const oct_p_quantize *p, const oct_stored_quant *q)
 {
     oct_plan_tensor *t = &l->d->tensors[tensor];
-    if (p->n == 1 && t->dtype == OCT_U8) {
+    if (p->n == 1 && p->scale_at >= 0 && t->dtype == OCT_U8) {
         t->scale = q->scale;
         t->zero = q->zero;
     }

@@ -33,18 +33,19 @@ oct_status oct_op_lower_quantize(oct_lower *l, oct_node *n)
     oct_value *x = n->inputs[0], *y = n->outputs[0];
     oct_p_quantize p;
     oct_stored_quant q;
-    int32_t in, out, cast;
-    OCT_TRY(oct_qparams_lower(l, n, y->dtype, &x->shape, &p, &q));
-    OCT_TRY(oct_lower_in(l, x, OCT_LAYOUT_ANY, &in));
+    int32_t in[3], out, cast;
+    int n_in;
+    OCT_TRY(oct_qparams_lower(l, n, y->dtype, &x->shape, &p, &q, in, &n_in));
+    OCT_TRY(oct_lower_in(l, x, OCT_LAYOUT_ANY, &in[0]));
     if (x->dtype != OCT_F32) {
-        OCT_TRY(oct_lower_temp_like(l, in, OCT_F32, &cast));
+        OCT_TRY(oct_lower_temp_like(l, in[0], OCT_F32, &cast));
         OCT_TRY(
-            oct_lower_step(l, OCT_STEP_CAST, OCT_PREC_CONVERT, "", 1, &in, 1, &cast, &(oct_p_none){0}, sizeof(oct_p_none), NULL));
-        in = cast;
+            oct_lower_step(l, OCT_STEP_CAST, OCT_PREC_CONVERT, "", 1, in, 1, &cast, &(oct_p_none){0}, sizeof(oct_p_none), NULL));
+        in[0] = cast;
     }
     /* The step transposes bytes on its way, which is cheaper than to copy floats into NHWC before or codes after it. */
     OCT_TRY(oct_lower_out(l, y, oct_lower_feeds_nhwc(y) ? OCT_LAYOUT_NHWC : oct_lower_layout(l, x), &out));
     oct_qparams_mark(l, out, &p, &q);
     const char *tactic = oct_lower_pick(l, OCT_FAMILY_quantize, 0, 0, oct_quantize_best(l->isa)->name);
-    return oct_lower_step(l, OCT_STEP_QUANTIZE, OCT_PREC_CONVERT, tactic, 1, &in, 1, &out, &p, sizeof p, NULL);
+    return oct_lower_step(l, OCT_STEP_QUANTIZE, OCT_PREC_CONVERT, tactic, n_in, in, 1, &out, &p, sizeof p, NULL);
 }

@@ -39,6 +39,14 @@ static bool broadcasts(int rank_a, const int64_t *a, int rank_b, const int64_t *
 }
 static bool fits(const oct_plan_tensor *a, const oct_plan_tensor *b) { return broadcasts(a->rank, a->dims, b->rank, b->dims); }
 static bool same_dims(const oct_plan_tensor *a, const oct_plan_tensor *b) { return a->rank == b->rank && memcmp(a->dims, b->dims, sizeof *a->dims * a->rank) == 0; }
+static bool is_one(const oct_plan_tensor *t)
+{
+    for (int i = 0; i < t->rank; i++)
+        if (t->dims[i] != 1)
+            return false;
+    return true;
+}
+static bool is_list(const oct_plan_tensor *t, int64_t n) { return t->rank == 0 ? n == 1 : t->rank == 1 && t->dims[0] == n; }
 static bool is_code(int32_t q) { return q >= 0 && q <= 255; }
 
 /* --- 8-bit arithmetic and conversions --- */
@@ -46,7 +54,8 @@ static oct_status check_quantize(const step_view *v, const oct_plan_tensor *real
 {
     const oct_p_quantize *q = v->params;
     int64_t least, most;
-    CHECK_INPUTS(1, 1);
+    const bool stored = q->scale_at >= 0;
+    CHECK_INPUTS(stored ? 1 : 3, stored ? 1 : 3);
     switch (code->dtype) {
     case OCT_U8: least = 0; most = 255; break;
     case OCT_U16: least = 0; most = 65535; break;
@@ -57,13 +66,28 @@ static oct_status check_quantize(const step_view *v, const oct_plan_tensor *real
     CHECK_TYPES(real->dtype == OCT_F32 && least < most);
     CHECK_SHAPES(q->n == 1 ? fits(v->in[0], v->out) : same_dims(v->in[0], v->out));
     CHECK_PARAMS(q->n >= 1 && (q->n == 1 || (q->axis >= 0 && q->axis < code->rank && code->dims[q->axis] == q->n)));
+    if (v->s->kind == OCT_STEP_QUANTIZE)
+        CHECK_PARAMS(q->lo >= least && q->lo <= q->hi && q->hi <= most);
+    if (!stored) {
+        CHECK_TYPES(v->in[1]->dtype == OCT_F32 && v->in[2]->dtype == code->dtype);
+        CHECK_SHAPES(is_list(v->in[1], q->n) && is_list(v->in[2], q->n));
+        return OCT_OK;
+    }
     CHECK_PARAMS(oct_check_const(v->p, q->scale_at, (int64_t)q->n * 4, 4) && oct_check_const(v->p, q->zero_at, (int64_t)q->n * 4, 4));
     const int32_t *zero = (const int32_t *)(const void *)(v->p->constants + q->zero_at);
     const float *scale = (const float *)(const void *)(v->p->constants + q->scale_at);
     for (int32_t i = 0; i < q->n; i++)
         CHECK_PARAMS(zero[i] >= least && zero[i] <= most && scale[i] > 0 && scale[i] <= 3.4028235e38f);
-    if (v->s->kind == OCT_STEP_QUANTIZE)
-        CHECK_PARAMS(q->lo >= least && q->lo <= q->hi && q->hi <= most);
+    return OCT_OK;
+}
+
+static oct_status check_qparams(const step_view *v)
+{
+    const int32_t zero = ((const oct_p_qparams *)v->params)->zero;
+    CHECK_INPUTS(2, 2);
+    CHECK_PARAMS(zero == 0 || zero == 1);
+    CHECK_TYPES(v->in[0]->dtype == OCT_F32 && v->in[1]->dtype == OCT_F32 && v->out->dtype == (zero ? OCT_U8 : OCT_F32));
+    CHECK_SHAPES(is_one(v->in[0]) && is_one(v->in[1]) && is_one(v->out));
     return OCT_OK;
 }
 
@@ -293,6 +317,7 @@ static oct_status check_kind(const step_view *v)
     case OCT_STEP_LAYER_NORM: return check_layer_norm(v);
     case OCT_STEP_RESIZE: return check_resize(v);
     case OCT_STEP_RANGE: return check_range(v);
+    case OCT_STEP_QPARAMS: return check_qparams(v);
     case OCT_STEP_NONE:
     case OCT_STEP_COUNT: break;
     }

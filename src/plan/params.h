@@ -29,11 +29,15 @@ typedef struct oct_p_conv {
 typedef struct oct_p_matmul { float alpha; int32_t unused; } oct_p_matmul;
 
 /* QUANTIZE f32 -> codes, DEQUANTIZE codes -> f32: q = sat(rne(x/s)+z). scale_at/zero_at: n f32 and n s32 (n = 1 or dim of axis).
- * zero and limits are in stored form: logical s8 tensors are stored as u8 with 128 added (DESIGN 3.3). Output dtypes u8, u16, s16, s32. */
+ * zero and limits are in stored form: logical s8 tensors are stored as u8 with 128 added (DESIGN 3.3). Output dtypes u8, u16, s16, s32.
+ * scale_at = zero_at = -1: inputs 1 and 2 hold them (n elements; f32, and the type of the codes). */
 typedef struct oct_p_quantize {
     int32_t n, axis, lo, hi;
     int64_t scale_at, zero_at;
 } oct_p_quantize;
+
+/* QPARAMS: minimum and maximum (f32, one element each) to the scale (f32) or zero point (u8) of DynamicQuantizeLinear. */
+typedef struct oct_p_qparams { int32_t zero; int32_t unused; } oct_p_qparams;
 
 typedef struct oct_p_table { int64_t table_at; } oct_p_table; /* 256 bytes, stored form in and out */
 typedef struct oct_p_qbinary { oct_qbinary q; } oct_p_qbinary; /* QADD, QMUL: views broadcast */

@@ -1,4 +1,5 @@
-/* quantize and dequantize: f32 to codes and back, per tensor or along an axis, from any layout to any.  DESIGN 3.1.
+/* quantize and dequantize: f32 to codes and back, per tensor or along an axis, from any layout to any; parameters are constants or computed by
+ * steps before.  DESIGN 3.1.
  *
  * The 8-bit per-tensor case runs in the span kernels; where the layout changes on the way (NCHW image to NHWC codes), the cheap
  * side is moved: bytes, through a small block. Other types and per-axis parameters take the generic row. */
@@ -152,12 +153,27 @@ static void dequantize_tile(void *arg, const oct_nd_tile *t)
     }
 }
 
+/* Parameters i: from the constants, or from inputs 1 and 2. */
+static void take_params(const oct_exec *x, int32_t i, quantize_job *job)
+{
+    const oct_p_quantize *p = x->params;
+    if (p->scale_at >= 0) {
+        job->scale = ((const float *)oct_exec_const(x, p->scale_at))[i];
+        job->zero = ((const int32_t *)oct_exec_const(x, p->zero_at))[i];
+        return;
+    }
+    const oct_view *scale = &x->in[1], *zero = &x->in[2];
+    const int64_t at = zero->rank ? i * zero->strides[0] * (int64_t)oct_dtype_size(zero->dtype) : 0;
+    int64_t z;
+    oct_nd_load_s64(zero->dtype, false, (const char *)zero->data + at, 0, 1, &z);
+    job->scale = ((const float *)scale->data)[scale->rank ? i * scale->strides[0] : 0];
+    job->zero = (int32_t)z;
+}
+
 /* One loop for each set of parameters: along an axis the views shrink to one index of it. */
 static void run(oct_exec *x, quantize_job *job, oct_nd_tile_fn *fn)
 {
     const oct_p_quantize *p = x->params;
-    const float *scale = oct_exec_const(x, p->scale_at);
-    const int32_t *zero = oct_exec_const(x, p->zero_at);
     const int32_t parts = p->n > 1 ? p->n : 1;
     oct_view out = x->out[0], in = x->in[0];
     for (int32_t i = 0; i < parts; i++) {
@@ -166,8 +182,7 @@ static void run(oct_exec *x, quantize_job *job, oct_nd_tile_fn *fn)
             out.data = (char *)x->out[0].data + i * out.strides[p->axis] * (int64_t)oct_dtype_size(out.dtype);
             in.data = (char *)x->in[0].data + i * in.strides[p->axis] * (int64_t)oct_dtype_size(in.dtype);
         }
-        job->scale = scale[i];
-        job->zero = zero ? zero[i] : 0;
+        take_params(x, i, job);
         const oct_nd_operand to = oct_exec_operand(&out), from = oct_exec_operand(&in);
         oct_nd_loop l;
         oct_nd_loop_init_transposing(&l, &to, &from, OCT_ND_GRAIN);
@@ -193,4 +208,13 @@ void oct_exec_dequantize(oct_exec *x)
     const oct_dequantize_kernel *kernel = x->kernel ? x->kernel : oct_dequantize_best(oct_exec_isa(x));
     quantize_job job = {.dequantize = kernel->fn, .ops = oct_exec_ops(x), .code = x->in[0].dtype};
     run(x, &job, dequantize_tile);
+}
+
+void oct_exec_qparams(oct_exec *x)
+{
+    const oct_qparams q = oct_qparams_dynamic_u8(*(const float *)x->in[0].data, *(const float *)x->in[1].data);
+    if (((const oct_p_qparams *)x->params)->zero)
+        *(uint8_t *)x->out[0].data = (uint8_t)q.zero;
+    else
+        *(float *)x->out[0].data = q.scale;
 }

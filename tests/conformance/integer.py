@@ -145,3 +145,135 @@ def qwhere(dtype, z):
 for kind, (dtype, zeros) in KINDS.items():
     for z in zeros:
         add(f"qlinear_where_{kind}_{z}", qwhere(dtype, z), dtype, float_steps=True)
+
+
+# --- sums in s32: exact ----------------------------------------------------------------------------------------------------------------
+def conv_integer(dtype, w_dtype, x_zero, w_zero, attrs, ws=(8, 6, 3, 3), x=(2, 6, 7, 8)):
+    """x_zero, w_zero: constant, None, or "x" = computed by the graph."""
+    def make():
+        net = Net(x=codes(dtype, *x), **({"z": np.array(dtype(-9 if dtype is S8 else 117))} if x_zero == "x" else {}))
+        ins = ["x", net.const(codes(w_dtype, *ws, seed=2))]
+        ins.append("z" if x_zero == "x" else "" if x_zero is None else net.const(dtype(x_zero)))
+        if w_zero is not None:
+            ins.append(net.const(np.asarray(w_zero, w_dtype)))
+        return net, net.op("ConvInteger", *ins, **attrs)
+    return make
+
+
+pads = dict(pads=[1, 0, 2, 1])
+for kind, (dtype, zeros) in KINDS.items():
+    for z in (None, *zeros, "x"):
+        # ONNX Runtime has kernels for u8 weights beside u8 only
+        for w_dtype in (U8, S8) if dtype is U8 else (S8,):
+            add(f"conv_integer_{kind}_{z}_{w_dtype.__name__}", conv_integer(dtype, w_dtype, z, None if z is None else 3, pads), I32)
+add("conv_integer_depthwise", conv_integer(U8, S8, "x", None, dict(group=6, **pads), (6, 1, 3, 3)), I32)
+add("conv_integer_grouped", conv_integer(U8, S8, 100, None, dict(group=2, strides=[2, 2], **pads), (8, 3, 3, 3)), I32)
+add("conv_integer_1x1", conv_integer(U8, S8, "x", None, {}, (5, 6, 1, 1)), I32)
+add("conv_integer_one_d", conv_integer(U8, S8, "x", None, dict(pads=[2, 1], strides=[2]), (5, 6, 4), (2, 6, 17)), I32)
+add("conv_integer_dilated", conv_integer(U8, U8, "x", 131, dict(dilations=[2, 2], pads=[2, 2, 2, 2])), I32)
+
+
+def matmul_integer(dtype, w_dtype, x_zero, w_zero, shape=(3, 4, 30)):
+    def make():
+        net = Net(x=codes(dtype, *shape), **({"z": np.array(dtype(-9 if dtype is S8 else 117))} if x_zero == "x" else {}))
+        ins = ["x", net.const(codes(w_dtype, 30, 9, seed=2))]
+        ins.append("z" if x_zero == "x" else "" if x_zero is None else net.const(dtype(x_zero)))
+        if w_zero is not None:
+            ins.append(net.const(np.asarray(w_zero, w_dtype)))
+        return net, net.op("MatMulInteger", *ins)
+    return make
+
+
+for kind, (dtype, zeros) in KINDS.items():
+    for z in (None, *zeros, "x"):
+        for w_dtype in (U8, S8):
+            if dtype is S8 and w_dtype is U8:
+                continue
+            add(f"matmul_integer_{kind}_{z}_{w_dtype.__name__}", matmul_integer(dtype, w_dtype, z, None if z is None else 3), I32)
+            add(f"matmul_integer_{kind}_{z}_{w_dtype.__name__}_columns", matmul_integer(dtype, w_dtype, z, np.arange(9)), I32)
+add("matmul_integer_vector", matmul_integer(U8, S8, 5, None, (30,)), I32)
+
+
+# --- scales computed by the graph --------------------------------------------------------------------------------------------------------
+def dynamic(x, out):
+    def make():
+        net = Net(x=np.asarray(x, F))
+        net.nodes.append(("DynamicQuantizeLinear", ["x"], ["q", "s", "z"], {}))
+        if out == "dq":
+            return net, net.op("DequantizeLinear", "q", "s", "z")
+        return net, net.op("Identity", out)
+    return make
+
+
+for name, x in dict(plain=data(3, 40, 5), positive=data(99, lo=1, hi=3), negative=data(99, lo=-3, hi=-1), zero=np.zeros(9), one=[3.0], empty=np.zeros(0), image=data(2, 3, 9, 7)).items():
+    for out, dtype in ("q", U8), ("s", F), ("z", U8), ("dq", F):
+        add(f"dynamic_{name}_{out}", dynamic(x, out), dtype, tol=0, float_steps=True)
+
+
+def computed(kind, axis, back):
+    """Q or Q and DQ by a scale and zero point that are graph inputs."""
+    dtype = {"u8": U8, "s8": S8, "u16": np.uint16, "s16": np.int16}[kind]
+    shape = () if axis is None else (5,)
+    wide = 100 if kind.endswith("16") else 1
+    def make():
+        r = np.random.default_rng(4)
+        net = Net(x=data(3, 5, 7), s=np.asarray(r.uniform(0.01, 0.05, shape) / wide, F), z=np.asarray(r.integers(*((0, 200) if kind[0] == "u" else (-90, 90)), shape), dtype))
+        attrs = {} if axis is None else dict(axis=axis)
+        q = net.op("QuantizeLinear", "x", "s", "z", **attrs)
+        return net, net.op("DequantizeLinear", q, "s", "z", **attrs) if back else q
+    return make
+
+
+TENSOR.update({np.uint16: TensorProto.UINT16, np.int16: TensorProto.INT16})
+for kind, dtype in dict(u8=U8, s8=S8, u16=np.uint16, s16=np.int16).items():
+    for axis in None, 1:
+        first = 21 if kind.endswith("16") else 13
+        add(f"computed_scale_{kind}_{axis}", computed(kind, axis, False), dtype, first=first, float_steps=True)
+        add(f"computed_scale_{kind}_{axis}_back", computed(kind, axis, True), F, first=first, tol=0)
+
+
+def quantized_dynamically(build):
+    """What onnxruntime.quantization.quantize_dynamic makes of a float model."""
+    def model():
+        import logging
+        import tempfile
+        from pathlib import Path
+
+        import onnx
+        from onnxruntime.quantization import quantize_dynamic
+        logging.getLogger().setLevel(logging.ERROR)  # it advises to preprocess
+        with tempfile.TemporaryDirectory() as folder:
+            onnx.save(build(), Path(folder) / "float.onnx")
+            quantize_dynamic(Path(folder) / "float.onnx", Path(folder) / "int.onnx", op_types_to_quantize=["MatMul", "Conv", "Gemm"])
+            return onnx.load(Path(folder) / "int.onnx")
+    return model
+
+
+def small_net(kind):
+    def model():
+        import onnx
+        from onnx import helper, numpy_helper
+        r = np.random.default_rng(8)
+        w = {k: numpy_helper.from_array(r.standard_normal(s).astype(F) * 0.2, k) for k, s in dict(w0=(8, 3, 3, 3), b0=(8,), w1=(8, 1, 3, 3), w2=(8, 16), b2=(16,), w3=(16, 5)).items()}
+        body = [helper.make_node("Conv", ["x", "w0", "b0"], ["c0"], pads=[1, 1, 1, 1]), helper.make_node("Relu", ["c0"], ["r0"]),
+                helper.make_node("Conv", ["r0", "w1"], ["c1"], pads=[1, 1, 1, 1], group=8, strides=[2, 2]), helper.make_node("GlobalAveragePool", ["c1"], ["g"]),
+                helper.make_node("Flatten", ["g"], ["f"])] if kind == "conv" else [helper.make_node("Identity", ["x"], ["f"])]
+        body += [helper.make_node("MatMul", ["f", "w2"], ["m2"]), helper.make_node("Add", ["m2", "b2"], ["a2"]), helper.make_node("Tanh", ["a2"], ["t2"]),
+                 helper.make_node("MatMul", ["t2", "w3"], ["out0"])]
+        shape = [2, 3, 12, 10] if kind == "conv" else [2, 7, 8]
+        used = [v for k, v in w.items() if any(k in n.input for n in body)]
+        g = helper.make_graph(body, "net", [helper.make_tensor_value_info("x", 1, shape)], [helper.make_tensor_value_info("out0", 1, None)], used)
+        return helper.make_model(g, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return model
+
+
+for kind, shape in dict(conv=(2, 3, 12, 10), matmul=(2, 7, 8)).items():
+    made = []
+    def build(opset, kind=kind, shape=shape, made=made):
+        if not made:
+            made.append(quantized_dynamically(small_net(kind))())
+        return dict(model=made[0], x=dict(x=data(*shape)))
+    # a float that ends elsewhere in its last bit may fall on another code: tol is one step of the last layer
+    c = Case(f"quantize_dynamic_{kind}", "Q/DQ", build, 17, 17, 1, 2e-3, False)
+    c.fraction, c.float_steps = 0, True
+    CASES.append(c)

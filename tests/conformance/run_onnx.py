@@ -39,6 +39,8 @@ def build(case, opset, symbolic=False):
     if spec is None:
         return None, None
     xs, cs, attrs = spec.get("x", {}), spec.get("c", {}), dict(spec.get("a", {}))
+    if "model" in spec:
+        return (None, None) if symbolic else (spec["model"], xs)
     if symbolic and ("nodes" in spec or len(xs) != 1 or 0 in next(iter(xs.values())).shape or not next(iter(xs.values())).shape):
         return None, None
     xs = xs or {"unused": np.zeros(1, np.float32)}  # `octavo run` wants an input
@@ -215,7 +217,7 @@ def opsets_of(case, how, first, last):
     if how == "first":
         return [lo] if lo <= hi else []
     if case.op == "Q/DQ":
-        return [lo, hi] if how != "full" else list(range(lo, hi + 1))
+        return sorted({lo, hi}) if how != "full" else list(range(lo, hi + 1))
     begins = {s.since_version for s in onnx.defs.get_all_schemas_with_history() if s.name == case.op and s.domain == ""}
     return [o for o in range(lo, hi + 1) if how == "full" or o == lo or o in begins]
 

@@ -124,6 +124,34 @@ static void reductions__axes__give_shapes(void **state)
     RUN(rows);
 }
 
+static void integers__types_and_zero_points__fit_or_are_refused(void **state)
+{
+    static const row rows[] = {
+        {OCT_OP_MATMUL_INTEGER, "u[N,2,3] s[3,4]", NULL, "i[N, 2, 4]"},
+        {OCT_OP_MATMUL_INTEGER, "u[N,2,3] s[3,4] u[] s[4]", NULL, "i[N, 2, 4]"},
+        {OCT_OP_MATMUL_INTEGER, "u[3] s[3,4]", NULL, "i[4]"},
+        {OCT_OP_MATMUL_INTEGER, "u[2,3] s[4,4]", NULL, "!do not fit"},
+        {OCT_OP_MATMUL_INTEGER, "u[2,3] s[3,4] s[]", NULL, "!has type int8, not uint8"},
+        {OCT_OP_MATMUL_INTEGER, "u[2,3] s[3,4] u[2]", NULL, "?2 zero points of the left factor"},
+        {OCT_OP_MATMUL_INTEGER, "u[2,3] s[3,4] - s[3]", NULL, "!3 zero points for 4 output channels"},
+        {OCT_OP_MATMUL_INTEGER, "i[2,3] s[3,4]", NULL, "?of type int32"},
+        {OCT_OP_CONV_INTEGER, "u[N,3,5,5] s[2,3,3,3] u[] s[]", "pads=1,1,1,1", "i[N, 2, 5, 5]"},
+        {OCT_OP_CONV_INTEGER, "u[N,3,5,5] s[2,3,3,3] - s[3]", NULL, "!3 zero points for 2 output channels"},
+        {OCT_OP_CONV_INTEGER, "u[N,3,5,5] f[2,3,3,3]", NULL, "?of type float32"},
+        {OCT_OP_CONV_INTEGER, "u[N,3,5,5] s[2,4,3,3]", NULL, "!do not fit"},
+        {OCT_OP_DYNAMIC_QUANTIZE, "l[N,3]", NULL, "?of type int64"},
+        {OCT_OP_QUANTIZE, "f[N,3] f{0.5,-1,1}", NULL, "!scale -1"},
+        {OCT_OP_QUANTIZE, "f[N,3] f=inf", NULL, "!scale inf"},
+        {OCT_OP_QUANTIZE, "f[N,3] f=nan", NULL, "!scale nan"},
+        {OCT_OP_QUANTIZE, "f[N,3] f{1,1,1}", "axis=2", "!axis 2"},
+        {OCT_OP_QUANTIZE, "f[N,3] f{1,1}", NULL, "!2 scales for axis 1"},
+        {OCT_OP_QUANTIZE, "f[N,3] f=1 i=3", NULL, "?codes of type int32"},
+        {OCT_OP_DEQUANTIZE, "u[N,3] f=0.5 s=1", NULL, "!the codes have type uint8, the zero point int8"},
+        {OCT_OP_DEQUANTIZE, "u[N,3] f{1,1,1} u=1", NULL, "!differ in shape"},
+    };
+    RUN(rows);
+}
+
 static void reshapes__targets__resolve(void **state)
 {
     static const row rows[] = {
@@ -375,6 +403,7 @@ int main(void)
         cmocka_unit_test(elementwise__broadcasts__as_numpy),
         cmocka_unit_test(pools__windows__give_onnx_lengths),
         cmocka_unit_test(reductions__axes__give_shapes),
+        cmocka_unit_test(integers__types_and_zero_points__fit_or_are_refused),
         cmocka_unit_test(reshapes__targets__resolve),
         cmocka_unit_test(parts__ranges__resolve),
         cmocka_unit_test(sources__contents__resolve),

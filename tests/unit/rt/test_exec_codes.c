@@ -90,6 +90,69 @@ static void quantize__types_layouts_axes__matches_the_formula(void **state)
         }
 }
 
+/* Scales and zero points in tensors instead of constants: the same codes. */
+static void quantize__parameters_in_tensors__same_as_constants(void **state)
+{
+    static const int64_t dims[3] = {2, 7, 300};
+    static const oct_dtype types[] = {OCT_U8, OCT_U16, OCT_S16};
+    for (int t = 0; t < 3; t++)
+        for (int axis = -1; axis < 2; axis++)
+            for (int layout = 0; layout < 3; layout++) {
+                exec_case e;
+                const int64_t n = axis < 0 ? 1 : dims[axis];
+                float scale[8];
+                uint16_t wide[8];
+                uint8_t narrow[8];
+                for (int i = 0; i < 8; i++) {
+                    scale[i] = 0.02f + 0.003f * (float)i;
+                    narrow[i] = (uint8_t)(120 + i);
+                    wide[i] = narrow[i];
+                }
+                exec_begin(&e, 3, (uint64_t)(t * 9 + layout + 50));
+                exec_view(&e, 0, OCT_F32, 3, dims, layouts[layout]);
+                exec_view(&e, 1, OCT_F32, axis < 0 ? 0 : 1, &n, layouts[layout]);
+                exec_view(&e, 2, types[t], axis < 0 ? 0 : 1, &n, layouts[layout]);
+                exec_view(&e, 3, types[t], 3, dims, layouts[2 - layout]);
+                float *x = exec_fill_f32(&e, 0, 3.0f);
+                exec_put(&e, 1, scale);
+                exec_put(&e, 2, types[t] == OCT_U8 ? (const void *)narrow : wide);
+                const oct_p_quantize p = {.n = (int32_t)n, .axis = axis, .lo = 3, .hi = 250, .scale_at = -1, .zero_at = -1};
+                exec_run(&e, oct_exec_quantize, &p, false);
+                void *y = exec_result(&e);
+                for (int64_t i = 0; i < exec_count(&e.view[0]); i++) {
+                    const int c = axis < 0 ? 0 : (int)(axis == 0 ? i / 2100 : i / 300 % 7);
+                    assert_int_equal(types[t] == OCT_U8 ? ((uint8_t *)y)[i] : ((uint16_t *)y)[i], oct_quantize(x[i], scale[c], narrow[c], 3, 250));
+                }
+                free(x);
+                free(y);
+                exec_end(&e);
+            }
+}
+
+static void qparams__ranges__scale_and_zero_of_onnx(void **state)
+{
+    static const struct { float lo, hi, scale; int zero; } rows[] = {
+        {-1, 1, 2.0f / 255, 127}, {0, 255, 1, 0}, {3, 5.1f, 5.1f / 255, 0}, {-5.1f, -3, 5.1f / 255, 255}, {0, 0, 1, 0}, {INFINITY, -INFINITY, 1, 0},
+        {-INFINITY, 1, INFINITY, 0}, {NAN, NAN, 1, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int zero = 0; zero < 2; zero++) {
+            exec_case e;
+            exec_begin(&e, 2, 1);
+            exec_view(&e, 0, OCT_F32, 0, NULL, EXEC_DENSE);
+            exec_view(&e, 1, OCT_F32, 0, NULL, EXEC_DENSE);
+            exec_view(&e, 2, zero ? OCT_U8 : OCT_F32, 0, NULL, EXEC_DENSE);
+            exec_put(&e, 0, &rows[i].lo);
+            exec_put(&e, 1, &rows[i].hi);
+            exec_run(&e, oct_exec_qparams, &(oct_p_qparams){.zero = zero}, false);
+            if (zero)
+                assert_int_equal(*(uint8_t *)e.view[2].data, rows[i].zero);
+            else
+                assert_true(*(float *)e.view[2].data == rows[i].scale);
+            exec_end(&e);
+        }
+}
+
 static void dequantize_case(oct_dtype code, int rank, const int64_t *dims, int axis, exec_layout in, exec_layout out, uint64_t seed)
 {
     exec_case e;
@@ -331,6 +394,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quantize__types_layouts_axes__matches_the_formula),
+        cmocka_unit_test(quantize__parameters_in_tensors__same_as_constants),
+        cmocka_unit_test(qparams__ranges__scale_and_zero_of_onnx),
         cmocka_unit_test(dequantize__types_layouts_axes__matches_the_formula),
         cmocka_unit_test(table__layouts__looks_up),
         cmocka_unit_test(qadd_qmul__broadcasts_and_layouts__match_the_formula),
