@@ -43,7 +43,7 @@ static int64_t resize_needs(const oct_node *n)
 
 static int64_t quant_needs(const oct_node *n)
 {
-    if (is_wide_code(oct_node_in(n, 2)) || (n->op == OCT_OP_DEQUANTIZE && is_wide_code(n->inputs[0])))
+    if (oct_node_attr(n, "block_size") || is_wide_code(oct_node_in(n, 2)) || (n->op == OCT_OP_DEQUANTIZE && is_wide_code(n->inputs[0])))
         return 21;
     return n->inputs[1]->dtype == OCT_F32 ? 0 : 19;
 }

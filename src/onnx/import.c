@@ -181,6 +181,10 @@ static oct_status check_outputs(const importer *im)
         const Onnx__ValueInfoProto *p = im->p->output[i];
         const oct_value *v = im->g->outputs[i];
         int32_t declared = p->type && p->type->tensor_type ? p->type->tensor_type->elem_type : 0;
+        if (v->dtype == OCT_U4 || v->dtype == OCT_S4) {
+            oct_fail(OCT_ERR_UNSUPPORTED, "graph output '%s' has element type %s, which is not supported", v->name, oct_dtype_name(v->dtype));
+            return oct_fail_node(OCT_ERR_UNSUPPORTED, v->name);
+        }
         if (declared != 0 && v->dtype != OCT_DTYPE_NONE && declared != (int32_t)v->dtype)
             return oct_fail(OCT_ERR_CONTENT, "graph output '%s' is declared as %s and computed as %s", v->name, oct_dtype_name((oct_dtype)declared),
                             oct_dtype_name(v->dtype));

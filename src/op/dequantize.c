@@ -1,4 +1,4 @@
-/* DequantizeLinear that no pass has absorbed: one DEQUANTIZE step from 8, 16 or 32-bit codes, per tensor or per axis. */
+/* DequantizeLinear that no pass has absorbed: one DEQUANTIZE step from 4, 8, 16 or 32-bit codes, per tensor or per axis. */
 #include "op/ops.h"
 
 #include "kernels/kernel.h"
@@ -34,6 +34,8 @@ oct_status oct_op_lower_dequantize(oct_lower *l, oct_node *n)
     oct_stored_quant q;
     int32_t in[3], out;
     int n_in;
+    if (oct_node_int(n, "block_size", 0) != 0)
+        return oct_qparams_lower_blocks(l, n);
     OCT_TRY(oct_qparams_lower(l, n, x->dtype, &x->shape, &p, &q, in, &n_in));
     OCT_TRY(oct_lower_in(l, x, OCT_LAYOUT_ANY, &in[0]));
     OCT_TRY(oct_lower_out(l, y, y->is_output && y->user_count == 0 ? OCT_LAYOUT_PLAIN : oct_lower_layout(l, x), &out));

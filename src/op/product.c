@@ -35,7 +35,7 @@ oct_status oct_product_scales(oct_lower *l, const oct_value *weights, int axis, 
 int16_t oct_product_code(const oct_value *weights, int64_t i, int64_t c)
 {
     const oct_quant *q = weights->quant;
-    int code = weights->dtype == OCT_S8 ? ((const int8_t *)weights->data)[i] : ((const uint8_t *)weights->data)[i];
+    int code = weights->dtype == OCT_S8 || weights->dtype == OCT_S4 ? ((const int8_t *)weights->data)[i] : ((const uint8_t *)weights->data)[i];
     return (int16_t)(code - q->zero[q->n == 1 ? 0 : c % q->n]);
 }
 
@@ -272,6 +272,15 @@ static void clamp_codes(const oct_stored_quant *q, bool clamp, float lo, float h
     *qhi = clamp ? oct_quantize(hi, q->scale, q->zero, q->lo, q->hi) : q->hi;
 }
 
+/* Of the codes that the graph rounds to before the sum. */
+static oct_stored_quant inner_quant(const oct_fused *f)
+{
+    const oct_value v = {.dtype = f->inner_dtype, .quant = f->inner_quant};
+    oct_stored_quant q = {1, 0, 0, 255};
+    (void)oct_value_stored_quant(&v, &q); /* the pass that fused it has seen one scale */
+    return q;
+}
+
 static void fill_params(const oct_lower *l, const oct_product *pr, const codes *k, oct_qepilogue *e)
 {
     const oct_fused *f = &l->node->fused;
@@ -298,8 +307,7 @@ static void fill_params(const oct_lower *l, const oct_product *pr, const codes *
     e->res_zp = pr->qres.zero;
     e->res_scale = (float)((double)pr->qres.scale / (double)pr->qy.scale);
     if (f->residual_inner) {
-        int32_t shift = f->inner_dtype == OCT_S8 ? 128 : 0;
-        oct_stored_quant q = {f->inner_quant->scale[0], f->inner_quant->zero[0] + shift, 0, 255};
+        const oct_stored_quant q = inner_quant(f);
         e->inner_zp = q.zero;
         clamp_codes(&q, f->inner_clamp, f->inner_lo, f->inner_hi, &e->inner_lo, &e->inner_hi);
         e->inner_scale = (float)((double)q.scale / (double)pr->qy.scale);
@@ -365,7 +373,7 @@ static oct_status lower_dequantized(oct_lower *l, oct_product *pr, const char *w
     }
     if (f->residual_inner) {
         int32_t product, inner;
-        oct_stored_quant q = {f->inner_quant->scale[0], f->inner_quant->zero[0] + (f->inner_dtype == OCT_S8 ? 128 : 0), 0, 255};
+        const oct_stored_quant q = inner_quant(f);
         OCT_TRY(oct_lower_temp_like(l, sum, OCT_F32, &product));
         OCT_TRY(oct_lower_temp_like(l, pr->y, OCT_U8, &inner));
         OCT_TRY(lower_float(l, &fl, product, f->inner_clamp ? f->inner_lo : -INFINITY, f->inner_clamp ? f->inner_hi : INFINITY));

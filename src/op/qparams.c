@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <string.h>
+#include "num/num.h"
 #include "op/infer.h"
 
 typedef struct code_range {
@@ -35,6 +36,42 @@ static int64_t list_length(const oct_shape *s)
     return s->rank == 0 ? 1 : s->rank == 1 ? s->dim[0] : -1;
 }
 
+static oct_status check_scales(const oct_node *n, const oct_value *scale)
+{
+    int64_t count;
+    if (!scale->data || oct_shape_count(&scale->shape, &count) != OCT_OK)
+        return OCT_OK;
+    for (int64_t i = 0; i < count; i++) {
+        float s = ((const float *)scale->data)[i];
+        if (!(s > 0) || !isfinite(s))
+            return oct_op_bad(n, "scale %g (entry %lld of '%s')", (double)s, (long long)i, scale->name);
+    }
+    return OCT_OK;
+}
+
+/* One scale for each block along the axis: the scale has the rank of x, and the number of blocks there. */
+static oct_status check_blocks(oct_graph *g, const oct_node *n, const oct_shape *x, int64_t block)
+{
+    const oct_value *scale = n->inputs[1], *zero = oct_node_in(n, 2);
+    char ts[OCT_SHAPE_TEXT], tx[OCT_SHAPE_TEXT];
+    int axis;
+    if (n->op != OCT_OP_DEQUANTIZE)
+        return oct_op_unsupported(n, "blocked quantization");
+    if (scale->shape.rank < 0 || x->rank < 0)
+        return OCT_OK;
+    OCT_TRY(oct_infer_axis(n, oct_node_int(n, "axis", 1), x->rank, &axis));
+    bool fits = block > 0 && scale->shape.rank == x->rank;
+    for (int i = 0; fits && i < x->rank; i++)
+        if (x->dim[i] >= 0 && scale->shape.dim[i] >= 0)
+            fits = scale->shape.dim[i] == (i == axis ? oct_div_up(x->dim[i], block) : x->dim[i]);
+    if (!fits)
+        return oct_op_bad(n, "scales %s for %s in blocks of %lld along axis %d", oct_shape_text(g, &scale->shape, ts), oct_shape_text(g, x, tx),
+                          (long long)block, axis);
+    if (zero && zero->shape.rank >= 0 && !oct_shape_equal(&zero->shape, &scale->shape))
+        return oct_op_bad(n, "scale and zero point differ in shape");
+    return check_scales(n, scale);
+}
+
 static oct_status axis_of(const oct_node *n, const oct_shape *x, int64_t count, int *axis)
 {
     *axis = 0;
@@ -48,10 +85,11 @@ oct_status oct_qparams_check(oct_graph *g, const oct_node *n, const oct_shape *x
     const oct_value *scale = n->inputs[1], *zero = oct_node_in(n, 2);
     char text[OCT_SHAPE_TEXT], tx[OCT_SHAPE_TEXT];
     int axis;
-    if (oct_node_int(n, "block_size", 0) != 0)
-        return oct_op_unsupported(n, "blocked quantization");
+    const int64_t block = oct_node_int(n, "block_size", 0);
     if (scale->dtype != OCT_F32)
         return oct_op_unsupported(n, "a scale of type %s", oct_dtype_name(scale->dtype));
+    if (block != 0)
+        return check_blocks(g, n, x, block);
     if (scale->shape.rank < 0 || x->rank < 0)
         return OCT_OK;
     int64_t count = list_length(&scale->shape);
@@ -64,16 +102,11 @@ oct_status oct_qparams_check(oct_graph *g, const oct_node *n, const oct_shape *x
     OCT_TRY(axis_of(n, x, count, &axis));
     if (count != 1 && x->dim[axis] >= 0 && x->dim[axis] != count)
         return oct_op_bad(n, "%lld scales for axis %d of %s", (long long)count, axis, oct_shape_text(g, x, tx));
-    if (scale->data)
-        for (int64_t i = 0; i < count; i++) {
-            float s = ((const float *)scale->data)[i];
-            if (!(s > 0) || !isfinite(s))
-                return oct_op_bad(n, "scale %g (entry %lld of '%s')", (double)s, (long long)i, scale->name);
-        }
-    return OCT_OK;
+    return check_scales(n, scale);
 }
 
-static int32_t zero_at(const oct_value *zero, int64_t i)
+/* Element i of a constant of codes. */
+static int32_t code_at(const oct_value *zero, int64_t i)
 {
     switch (zero->dtype) {
     case OCT_U8:
@@ -127,7 +160,7 @@ oct_status oct_qparams_lower(oct_lower *l, const oct_node *n, oct_dtype dtype, c
     int32_t *zeros = NULL;
     OCT_TRY(oct_arena_alloc(l->d->arena, count * (int64_t)sizeof *zeros, (void **)&zeros));
     for (int64_t i = 0; i < count; i++) {
-        int32_t z = zero ? zero_at(zero, i) : 0;
+        int32_t z = zero ? code_at(zero, i) : 0;
         if (z < range.lo || z > range.hi)
             return oct_op_bad(n, "zero point %d is outside %s", z, oct_dtype_name(dtype));
         zeros[i] = z + range.bias;
@@ -145,4 +178,30 @@ void oct_qparams_mark(oct_lower *l, int32_t tensor, const oct_p_quantize *p, con
         t->scale = q->scale;
         t->zero = q->zero;
     }
+}
+
+oct_status oct_qparams_lower_blocks(oct_lower *l, const oct_node *n)
+{
+    const oct_value *x = n->inputs[0], *scale = n->inputs[1], *zero = oct_node_in(n, 2);
+    const int64_t block = oct_node_int(n, "block_size", 0);
+    int64_t count, inner = 1, bytes;
+    int32_t t;
+    int axis;
+    float *real = NULL;
+    if (!x->data || !scale->data || (zero && !zero->data))
+        return oct_op_unsupported(n, "blocked quantization of what is computed at run time");
+    OCT_TRY(oct_qparams_check(l->g, n, &x->shape));
+    OCT_TRY(oct_infer_axis(n, oct_node_int(n, "axis", 1), x->shape.rank, &axis));
+    OCT_TRY(oct_shape_count(&x->shape, &count));
+    OCT_TRY(oct_size_mul(count, (int64_t)sizeof *real, &bytes));
+    OCT_TRY(oct_arena_alloc(l->g->arena, bytes ? bytes : 1, (void **)&real));
+    for (int i = axis + 1; i < x->shape.rank; i++)
+        inner *= x->shape.dim[i];
+    const int64_t length = x->shape.dim[axis], blocks = oct_div_up(length, block);
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t at = (i / inner / length * blocks + i / inner % length / block) * inner + i % inner;
+        real[i] = oct_dequantize(code_at(x, i), ((const float *)scale->data)[at], zero ? code_at(zero, at) : 0);
+    }
+    OCT_TRY(oct_lower_const(l, OCT_F32, x->shape.rank, x->shape.dim, real, &t));
+    return oct_lower_bind(l, n->outputs[0], t);
 }

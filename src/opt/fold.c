@@ -3,7 +3,7 @@
 #include <math.h>
 #include "opt/pass.h"
 
-/* Results larger than this, and larger than what they are made of, are cheaper to compute at run time than to store. */
+/* (Weights are dequantized whatever their size: products take no others.) Results larger than this, and larger than what they are made of, are cheaper to compute at run time than to store. */
 enum { FOLD_BYTES = 1 << 22 };
 
 static bool all_constant(const oct_node *n, int64_t *bytes)
@@ -42,7 +42,7 @@ static oct_status fold_nodes(const oct_opt *opt, bool dequantize, int64_t *chang
     for (int64_t i = 0; i < g->node_count; i++) {
         oct_node *n = g->nodes[i];
         int64_t bytes;
-        if ((n->op == OCT_OP_DEQUANTIZE) != dequantize || !all_constant(n, &bytes) || !worth_folding(n, bytes))
+        if ((n->op == OCT_OP_DEQUANTIZE) != dequantize || !all_constant(n, &bytes) || !worth_folding(n, dequantize ? INT64_MAX : bytes))
             continue;
         OCT_TRY(opt->fold(opt->fold_user, g, n));
         oct_node_remove(g, n);

@@ -133,6 +133,8 @@ static bool bias_fits(const oct_node *n)
     return constant && (n->op != OCT_OP_GEMM || is_row(b));
 }
 
+static bool is_blocked(const oct_node *dq) { return dq && dq->op == OCT_OP_DEQUANTIZE && oct_node_int(dq, "block_size", 0) != 0; }
+
 oct_status oct_pass_form_weighted(const oct_opt *opt, int64_t *changes)
 {
     oct_graph *g = opt->g;
@@ -141,6 +143,9 @@ oct_status oct_pass_form_weighted(const oct_opt *opt, int64_t *changes)
         if (!is_weighted(n->op) || n->int8 || n->hold)
             continue;
         oct_value *x = oct_tensor_codes_of(n->inputs[0]), *w = oct_codes_of(n->inputs[1]);
+        if (x && !n->reason && is_blocked(n->inputs[1]->producer))
+            OCT_TRY(oct_arena_printf(g->arena, (char **)&n->reason, "weights '%s' have scales for blocks of %lld", n->inputs[1]->name,
+                                     (long long)oct_node_int(n->inputs[1]->producer, "block_size", 0)));
         if (!x || x->data || !weights_fit(n, w) || !bias_fits(n) || (n->op == OCT_OP_GEMM && !(oct_node_float(n, "alpha", 1) > 0)))
             continue;
         chain c;

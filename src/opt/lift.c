@@ -1,5 +1,5 @@
 /* The scales of QuantizeLinear and DequantizeLinear go onto the code tensors themselves (value->quant), so that later passes ask the
- * tensor and not its neighbours.  Only 8-bit codes with constant, finite, positive scales are lifted; everything else keeps running as
+ * tensor and not its neighbours.  Only codes of 8 and 4 bits with constant, finite, positive scales are lifted; everything else keeps running as
  * the Q and DQ nodes it is.  Also: equal Q nodes on one tensor become one. */
 #include <math.h>
 #include "opt/pass.h"
@@ -42,7 +42,7 @@ static int32_t zero_at(const qdq_params *p, int64_t i)
 {
     if (!p->zero)
         return 0;
-    return p->zero_type == OCT_S8 ? ((const int8_t *)p->zero)[i] : ((const uint8_t *)p->zero)[i];
+    return p->zero_type == OCT_S8 || p->zero_type == OCT_S4 ? ((const int8_t *)p->zero)[i] : ((const uint8_t *)p->zero)[i];
 }
 
 static bool matches(const qdq_params *p, const oct_quant *q)

@@ -20,7 +20,8 @@ static inline const float *oct_const_f32(const oct_value *v, int64_t *count)
     return v->data;
 }
 
-static inline bool oct_is_code(oct_dtype t) { return t == OCT_U8 || t == OCT_S8; }
+/* Types that integer steps take: 4-bit codes are held, and stored, as 8-bit ones within their limits. */
+static inline bool oct_is_code(oct_dtype t) { return t == OCT_U8 || t == OCT_S8 || t == OCT_U4 || t == OCT_S4; }
 
 /* Code tensor with one lifted scale for all elements. */
 static inline bool oct_is_lifted(const oct_value *v) { return v && oct_is_code(v->dtype) && v->quant && v->quant->n == 1; }

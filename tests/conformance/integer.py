@@ -277,3 +277,117 @@ for kind, shape in dict(conv=(2, 3, 12, 10), matmul=(2, 7, 8)).items():
     c = Case(f"quantize_dynamic_{kind}", "Q/DQ", build, 17, 17, 1, 2e-3, False)
     c.fraction, c.float_steps = 0, True
     CASES.append(c)
+
+
+# --- 16 and 4 bits -------------------------------------------------------------------------------------------------------------------------
+def packed(a, dtype):
+    """4-bit codes as ONNX holds them."""
+    from onnx import helper
+    return helper.make_tensor("", dtype, a.shape, a.reshape(-1).tolist())
+
+
+def wide_net(kind, op, ms):
+    """op between 16-bit Q/DQ, by ai.onnx (opset 21) or com.microsoft (any opset)."""
+    dtype = dict(u16=np.uint16, s16=np.int16)[kind]
+    lo, hi = np.iinfo(dtype).min, np.iinfo(dtype).max
+    attrs = MS if ms else {}
+    def make():
+        net = Net(x=data(2, 6, 7, 8), y=data(2, 6, 7, 8, seed=2))
+        def qdq(x, scale, zero):
+            q = net.op("QuantizeLinear", x, *params(net, scale, dtype(zero)), **attrs)
+            return net.op("DequantizeLinear", q, *params(net, scale, dtype(zero)), **attrs)
+        a, b = qdq("x", 5e-5, lo + 40000), qdq("y", 5e-5, lo + 40000)
+        if op == "Conv":
+            w = net.weights(data(5, 6, 3, 3, seed=3), "s8", True)
+            y = net.op("Conv", a, w, net.const(data(5, seed=4)), pads=[1, 1, 1, 1])
+        elif op == "MaxPool":
+            y = net.op("MaxPool", a, kernel_shape=[2, 2], strides=[2, 2])
+        else:
+            y = net.op(op, a, b)
+        return net, net.op("QuantizeLinear", y, *params(net, 4e-4, dtype(hi - 30000)), **attrs)
+    return make
+
+
+def add_wide(name, make, dtype, fraction, first):
+    def build(opset):
+        net, y = make()
+        return dict(x=net.x, c=net.c, nodes=net.nodes, out=y, type=TENSOR[dtype], step=1)
+    c = Case(name, "Q/DQ", build, first, 99, 1, 0, False)
+    c.fraction, c.float_steps = fraction, True
+    CASES.append(c)
+
+
+for kind, dtype in dict(u16=np.uint16, s16=np.int16).items():
+    for ms in False, True:
+        # float sums in another order: a 16-bit code sees their last bits
+        for op, fraction in dict(Conv=0.05, MaxPool=0, Add=0, Mul=0).items():
+            add_wide(f"wide_{op}_{kind}{'_ms' if ms else ''}", wide_net(kind, op, ms), dtype, fraction, 13 if ms else 21)
+
+FOUR = {"u4": (TensorProto.UINT4, 0, 15), "s4": (TensorProto.INT4, -8, 7)}
+
+
+def four_bit(kind, op, per_channel, activations):
+    """Weights of 4 bits, and activations of 4 or 8 bits."""
+    code, lo, hi = FOUR[kind]
+    def make():
+        net = Net(x=data(3, 40) if op == "MatMul" else data(2, 6, 7, 8))
+        def consts(scale, zero, t):
+            name = net.const(np.asarray(scale, F))
+            zeros = np.asarray(zero)
+            net.c[f"z{len(net.c)}"] = packed(zeros, t) if t in (TensorProto.UINT4, TensorProto.INT4) else zeros.astype(U8)
+            return [name, list(net.c)[-1]]
+        def weights(shape, axis):
+            codes_ = np.random.default_rng(7).integers(lo, hi + 1, shape)
+            net.c["w"] = packed(codes_, code)
+            n = shape[axis] if per_channel else 1
+            scale = np.random.default_rng(8).uniform(0.02, 0.2, n if per_channel else ())
+            return net.op("DequantizeLinear", "w", *consts(scale, np.full(n if per_channel else (), (lo + hi + 1) // 2), code), **(dict(axis=axis) if per_channel else {}))
+        def qdq(x, scale, zero):
+            t = code if activations == 4 else TensorProto.UINT8
+            q = net.op("QuantizeLinear", x, *consts(scale, zero, t))
+            return net.op("DequantizeLinear", q, *consts(scale, zero, t))
+        a = qdq("x", 4 / (hi - lo) if activations == 4 else 4 / 255, (lo + hi + 1) // 2 if activations == 4 else 128)
+        if op == "MatMul":
+            y = net.op("MatMul", a, weights((40, 12), 1))
+        elif op == "Conv":
+            y = net.op("Relu", net.op("Conv", a, weights((8, 6, 3, 3), 0), net.const(data(8, seed=4)), pads=[1, 1, 1, 1]))
+        else:
+            y = net.op(op, a, **(dict(kernel_shape=[2, 2]) if op == "MaxPool" else {}))
+        net.step = step = 12 / (hi - lo) if activations == 4 else 12 / 255
+        return net, qdq(y, step, lo if activations == 4 else 0)
+    return make
+
+
+for kind, activations in itertools.product(FOUR, (4, 8)):
+    for op in "Conv", "MatMul", "Sigmoid", "MaxPool", "GlobalAveragePool":
+        for per_channel in (False, True) if op in ("Conv", "MatMul") else (False,):
+            if activations == 8 and op not in ("Conv", "MatMul"):
+                continue
+            def build(opset, make=four_bit(kind, op, per_channel, activations)):
+                net, y = make()
+                return dict(x=net.x, c=net.c, nodes=net.nodes, out=y, step=net.step)
+            c = Case(f"four_{kind}_{op}_{'channel' if per_channel else 'tensor'}_x{activations}", "Q/DQ", build, 21, 99, 1, 2e-5, False)
+            # the bias lies on a grid of s_x * s_w, which is coarse for 4 bits
+            c.fraction, c.float_steps = 0.02 if op == "Conv" else 0.01, False
+            CASES.append(c)
+
+
+def blocked(kind, op, block, axis, zero=True):
+    """Weights with a scale for each block along an axis; the product runs in float."""
+    dtype, lo, hi = {**FOUR, "u8": (U8, 0, 255), "s8": (S8, -128, 127)}[kind]
+    def make():
+        net = Net(x=data(3, 40) if op == "MatMul" else data(2, 6, 7, 8))
+        shape = (40, 12) if op == "MatMul" else (8, 6, 3, 3)
+        blocks = tuple(-(-d // block) if i == axis else d for i, d in enumerate(shape))
+        r = np.random.default_rng(7)
+        keep = (lambda a: packed(a, dtype)) if kind in FOUR else (lambda a: a.astype(dtype))
+        net.c.update(w=keep(r.integers(lo, hi + 1, shape)), s=r.uniform(0.002, 0.02, blocks).astype(F), z=keep(r.integers(lo, hi + 1, blocks)))
+        w = net.op("DequantizeLinear", *(["w", "s", "z"] if zero else ["w", "s"]), axis=axis, block_size=block)
+        a = net.qdq("x", -2, 2)
+        return net, net.op("MatMul", a, w) if op == "MatMul" else net.op("Conv", a, w)
+    return make
+
+
+for kind in "u4", "s4", "u8", "s8":
+    for op, block, axis in ("MatMul", 16, 0), ("MatMul", 5, 1), ("Conv", 4, 1), ("Conv", 2, 0):
+        add(f"blocked_{kind}_{op}_{block}_{axis}", blocked(kind, op, block, axis, kind != "s8"), F, first=21, float_steps=True)

@@ -33,6 +33,13 @@ from cases import CASES
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def constant(name, v):
+    if not isinstance(v, TensorProto):
+        return numpy_helper.from_array(v, name)
+    v.name = name
+    return v
+
+
 def build(case, opset, symbolic=False):
     """ModelProto of a case, its inputs; None where the form does not exist."""
     spec = case.build(opset)
@@ -62,7 +69,7 @@ def build(case, opset, symbolic=False):
             shape[0] = "N"
         return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(a.dtype), shape)
     graph = helper.make_graph(nodes, "case", [info(k, v) for k, v in xs.items()], [helper.make_empty_tensor_value_info(o) for o in outputs],
-                              [numpy_helper.from_array(v, k) for k, v in cs.items()])
+                              [constant(k, v) for k, v in cs.items()])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)], ir_version=8 if opset < 19 else 10)
     if "type" in spec:  # operators that ONNX's shape inference does not know
         model.graph.output[0].type.tensor_type.elem_type = spec["type"]

@@ -310,6 +310,23 @@ static void load__input_that_is_no_plain_tensor__unsupported(void **state)
     }
 }
 
+static void load__four_bit_ports__unsupported_names_them(void **state)
+{
+    static const float one = 1;
+    pb g = {0};
+    pb_msg(&g, PB_NODE, pb_node("QuantizeLinear", "q", "x,s,z", "y"));
+    pb_msg(&g, PB_INITIALIZER, pb_tensor_raw("s", OCT_F32, 0, NULL, &one, 4));
+    pb_msg(&g, PB_INITIALIZER, pb_tensor_raw("z", OCT_U4, 0, NULL, "\7", 1));
+    pb_msg(&g, PB_INPUT, pb_info("x", OCT_F32, "4"));
+    pb_msg(&g, PB_OUTPUT, pb_info("y", OCT_U4, NULL));
+    refused(pb_model(g, 21), OCT_ERR_UNSUPPORTED, "y", "graph output 'y' has element type uint4");
+    g = (pb){0};
+    pb_msg(&g, PB_NODE, pb_node("Identity", "n", "x", "y"));
+    pb_msg(&g, PB_INPUT, pb_info("x", OCT_S4, "4"));
+    pb_msg(&g, PB_OUTPUT, pb_info("y", OCT_S4, NULL));
+    refused(pb_model(g, 21), OCT_ERR_UNSUPPORTED, "x", "input 'x' has element type 22 (int4)");
+}
+
 static void load__deeply_nested_subgraphs__no_crash(void **state)
 {
     pb inner = {0};
@@ -394,6 +411,7 @@ int main(void)
         cmocka_unit_test(load__bad_header__error),
         cmocka_unit_test(load__output_of_another_type__content_error),
         cmocka_unit_test(load__input_that_is_no_plain_tensor__unsupported),
+        cmocka_unit_test(load__four_bit_ports__unsupported_names_them),
         cmocka_unit_test(load__deeply_nested_subgraphs__no_crash),
         cmocka_unit_test(load__external_data_from_memory__refused),
         cmocka_unit_test(load__mutations__never_crash),

@@ -97,6 +97,7 @@ static void lowering__what_runs_cannot_do__is_unsupported(void **state)
         {OCT_OP_RESHAPE, "f[2,3] l[2]", NULL},
         {OCT_OP_SLICE, "f[4] l[1] l[1]", NULL},
         {OCT_OP_MATMUL_INTEGER, "u[2,3] u[3,4]", NULL},
+        {OCT_OP_DEQUANTIZE, "u[5,6] f[3,6]", "axis=0 block_size=2"},
         {OCT_OP_CONV_INTEGER, "u[1,3,4,4] u[2,3,1,1]", NULL},
         {OCT_OP_RANGE, "l[] l[] l[]", NULL},
         {OCT_OP_ADD, "f[N] f[N]", NULL},
