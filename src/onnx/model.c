@@ -144,7 +144,15 @@ bool oct_model_is_quantized(const oct_model *model)
 {
     const oct_graph *g = model->graph;
     for (int64_t i = 0; i < g->node_count; i++)
-        if (g->nodes[i]->op == OCT_OP_QUANTIZE || g->nodes[i]->op == OCT_OP_DEQUANTIZE)
+        switch (g->nodes[i]->op) {
+        case OCT_OP_QUANTIZE:
+        case OCT_OP_DEQUANTIZE:
+        case OCT_OP_DYNAMIC_QUANTIZE:
+        case OCT_OP_CONV_INTEGER:
+        case OCT_OP_MATMUL_INTEGER:
             return true;
+        default:
+            break;
+        }
     return false;
 }

@@ -13,8 +13,17 @@ static oct_status say(oct_graph *g, oct_node *n, const char *format, const char 
 static bool has_quantization(const oct_graph *g)
 {
     for (int64_t i = 0; i < g->node_count; i++)
-        if (g->nodes[i]->int8 || g->nodes[i]->op == OCT_OP_QUANTIZE || g->nodes[i]->op == OCT_OP_DEQUANTIZE)
+        switch (g->nodes[i]->op) {
+        case OCT_OP_QUANTIZE:
+        case OCT_OP_DEQUANTIZE:
+        case OCT_OP_DYNAMIC_QUANTIZE:
+        case OCT_OP_CONV_INTEGER:
+        case OCT_OP_MATMUL_INTEGER:
             return true;
+        default:
+            if (g->nodes[i]->int8)
+                return true;
+        }
     return false;
 }
 

@@ -94,7 +94,7 @@ oct_status oct_pass_share(const oct_opt *opt, int64_t *changes)
     oct_graph *g = opt->g;
     for (int64_t i = 0; i < g->node_count; i++) {
         oct_node *q = g->nodes[i];
-        if (q->op != OCT_OP_QUANTIZE || !oct_is_lifted_node(q))
+        if (q->op != OCT_OP_QUANTIZE || !oct_is_lifted_node(q) || (q->outputs[0]->user_count == 0 && !q->outputs[0]->is_output))
             continue;
         oct_value *x = q->inputs[0];
         for (int64_t u = 0; u < x->user_count; u++) {

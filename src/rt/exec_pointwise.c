@@ -160,9 +160,46 @@ static void binary_wide(const binary_job *job, const oct_nd_tile *t)
         }
 }
 
+/* The larger or smaller of two codes, and s32 arithmetic, row by row without widening; false where that is not what is asked. */
+static bool binary_narrow(const binary_job *job, const oct_nd_tile *t)
+{
+    const bool codes = job->in == OCT_U8 && job->out == OCT_U8 && job->biased[0] == job->biased[1] && job->biased[0] == job->biased[2] &&
+                       (job->fn == OCT_BINARY_MIN || job->fn == OCT_BINARY_MAX);
+    const bool sums = job->in == OCT_S32 && job->out == OCT_S32 && (job->fn == OCT_BINARY_ADD || job->fn == OCT_BINARY_SUB || job->fn == OCT_BINARY_MUL);
+    const int64_t size = codes ? 1 : (int64_t)sizeof(int32_t);
+    if ((!codes && !sums) || t->col_step[0] != size || t->col_step[1] != size || (t->col_step[2] != size && t->col_step[2] != 0))
+        return false;
+    const int64_t n = t->cols, step = t->col_step[2] != 0;
+    for (int64_t r = 0; r < t->rows; r++) {
+        char *y = t->data[0] + r * t->row_step[0];
+        const char *a = t->data[1] + r * t->row_step[1], *b = t->data[2] + r * t->row_step[2];
+        const uint8_t *ca = (const uint8_t *)a, *cb = (const uint8_t *)b;
+        const uint32_t *sa = (const uint32_t *)(const void *)a, *sb = (const uint32_t *)(const void *)b;
+        uint32_t *sy = (uint32_t *)(void *)y;
+        if (codes && job->fn == OCT_BINARY_MAX)
+            for (int64_t i = 0; i < n; i++)
+                ((uint8_t *)y)[i] = ca[i] > cb[i * step] ? ca[i] : cb[i * step];
+        else if (codes)
+            for (int64_t i = 0; i < n; i++)
+                ((uint8_t *)y)[i] = ca[i] < cb[i * step] ? ca[i] : cb[i * step];
+        else if (job->fn == OCT_BINARY_ADD) /* all three wrap, as the wide path does */
+            for (int64_t i = 0; i < n; i++)
+                sy[i] = sa[i] + sb[i * step];
+        else if (job->fn == OCT_BINARY_SUB)
+            for (int64_t i = 0; i < n; i++)
+                sy[i] = sa[i] - sb[i * step];
+        else
+            for (int64_t i = 0; i < n; i++)
+                sy[i] = sa[i] * sb[i * step];
+    }
+    return true;
+}
+
 static void binary_tile(void *arg, const oct_nd_tile *t)
 {
     const binary_job *job = arg;
+    if (binary_narrow(job, t))
+        return;
     if (job->in == OCT_F32 && job->out == OCT_F32 && !oct_nd_is_compare(job->fn))
         binary_f32(job, t);
     else

@@ -163,9 +163,9 @@ for kind in TYPES:
         graph(f"{op.lower()}_channel_{kind}", binary(op, kind, (1, 6, 1, 1), lo, hi))
 
 
-def spatial(op, kind, q=(-2, 2), consts=(), **attrs):
+def spatial(op, kind, q=(-2, 2), consts=(), x=X, **attrs):
     def make():
-        n = Net(x=X)
+        n = Net(x=x)
         return n, n.qdq(n.op(op, n.qdq("x", -2, 2, kind), *[c if isinstance(c, str) else n.const(c) for c in consts], **attrs), *q, kind)
     return make
 
@@ -195,3 +195,41 @@ def concat(kind, other):
 for kind in TYPES:
     graph(f"concat_equal_{kind}", concat(kind, (-2, 2)))
     graph(f"concat_unequal_{kind}", concat(kind, (-1.5, 2)))
+
+
+def picked(op, kind, other):
+    """The larger, the smaller, or a chosen one of two code tensors."""
+    def make():
+        n = Net(x=data(2, 3, 4, 5), y=data(3, 4, 5, seed=2), c=data(4, 1, seed=3) > 0)
+        a, b = n.qdq("x", -2, 2, kind), n.qdq("y", *other, kind)
+        return n, n.qdq(n.op("Where", "c", a, b) if op == "Where" else n.op(op, a, b), -2, 2, kind)
+    return make
+
+
+def clamped(kind, form):
+    """Relu where no operator in front can take it."""
+    def make():
+        n = Net(x=data(2, 6, 4, 5), y=data(2, 4, 4, 5, seed=2))
+        if form == "concat":  # Q goes before Relu and Concat
+            y = n.op("Relu", n.op("Concat", n.qdq("x", -2, 2, kind), n.qdq("y", -2, 1, kind), axis=1))
+        elif form == "conv":  # DQ goes behind Relu
+            y = n.op("Conv", n.op("Relu", n.qdq("x", -2, 2, kind)), n.weights(data(8, 6, 1, 1, seed=5), "s8", True))
+        else:
+            y = n.op("MaxPool", n.op("Clip", n.qdq("x", -2, 2, kind), n.const(F(0)), n.const(F(9))), kernel_shape=[2, 2])
+        return n, n.qdq(y, *dict(concat=(-0.5, 1.5), conv=(-12, 12), pool=(0, 2))[form], kind)
+    return make
+
+
+for kind in TYPES:
+    for op in "Max", "Min", "Where":
+        graph(f"{op.lower()}_equal_{kind}", picked(op, kind, (-2, 2)))
+        graph(f"{op.lower()}_unequal_{kind}", picked(op, kind, (-1.5, 2)))
+    for form in "concat", "conv", "pool":
+        graph(f"relu_{form}_{kind}", clamped(kind, form))
+    graph(f"space_to_depth_{kind}", spatial("SpaceToDepth", kind, blocksize=2, x=data(1, 2, 4, 6)))
+    graph(f"gather_{kind}", spatial("Gather", kind, consts=[np.array([2, 0], np.int64)], axis=1))
+    graph(f"expand_{kind}", spatial("Expand", kind, consts=[np.array([3, 2, 6, 7, 8], np.int64)]))
+    graph(f"squeeze_{kind}", spatial("Squeeze", kind, consts=[np.array([0], np.int64)], x=data(1, 6, 7, 8)))
+    graph(f"unsqueeze_{kind}", spatial("Unsqueeze", kind, consts=[np.array([1], np.int64)]))
+    graph(f"flatten_{kind}", spatial("Flatten", kind))
+    graph(f"global_max_pool_{kind}", spatial("GlobalMaxPool", kind))

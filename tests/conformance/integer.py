@@ -144,7 +144,7 @@ def qwhere(dtype, z):
 
 for kind, (dtype, zeros) in KINDS.items():
     for z in zeros:
-        add(f"qlinear_where_{kind}_{z}", qwhere(dtype, z), dtype, float_steps=True)
+        add(f"qlinear_where_{kind}_{z}", qwhere(dtype, z), dtype)
 
 
 # --- sums in s32: exact ----------------------------------------------------------------------------------------------------------------
