@@ -48,5 +48,6 @@ oct_status oct_op_lower_dynamic_quantize(oct_lower *l, oct_node *n)
     if (!y)
         return OCT_OK;
     OCT_TRY(oct_lower_out(l, y, oct_lower_feeds_nhwc(y) ? OCT_LAYOUT_NHWC : oct_lower_layout(l, x), &out));
-    return oct_lower_step(l, OCT_STEP_QUANTIZE, OCT_PREC_CONVERT, oct_quantize_best(l->isa)->name, 3, in, 1, &out, &p, sizeof p, NULL);
+    const char *tactic = oct_lower_pick(l, OCT_FAMILY_quantize, 0, 0, oct_quantize_best(l->isa)->name);
+    return oct_lower_step(l, OCT_STEP_QUANTIZE, OCT_PREC_CONVERT, tactic, 3, in, 1, &out, &p, sizeof p, NULL);
 }
