@@ -9,7 +9,7 @@
 static oct_timer *timer(bool deterministic, const char *cache)
 {
     oct_timer *t;
-    OK(oct_timer_create(&(oct_timer_options){.threads = 1, .rounds = 2, .deterministic = deterministic, .cache = cache}, oct_cpu_detect(), &t));
+    OK(oct_timer_create(&(oct_timer_options){.threads = 1, .rounds = 2, .deterministic = deterministic, .cache = cache}, net_isa(), &t));
     return t;
 }
 
@@ -30,7 +30,7 @@ static void expect_all_seen(oct_tactics *const *drawn, const oct_family *familie
 {
     for (int i = 0; i < count; i++) {
         oct_kernel_row rows[OCT_KERNEL_ROWS_MAX];
-        int n = oct_kernel_rows(families[i], oct_cpu_detect(), 3, 3, rows);
+        int n = oct_kernel_rows(families[i], net_isa(), 3, 3, rows);
         for (int k = 0; k < n; k++) {
             bool seen = false;
             for (int s = 0; s < SEEDS && !seen; s++)
@@ -52,7 +52,7 @@ static void random_tactics__int8_net__reach_every_kernel_and_give_the_same_bytes
     (void)state;
     assert_true(fabsf(expected[0]) + fabsf(expected[7]) > 0);
     for (int s = 0; s < SEEDS; s++) {
-        OK(oct_tactics_random(g, oct_cpu_detect(), (uint64_t)s, &drawn[s]));
+        OK(oct_tactics_random(g, net_isa(), (uint64_t)s, &drawn[s]));
         oct_plan *p = net_lower(g, drawn[s]);
         float *y = net_run(p, 2, 1 + s % 2);
         if (memcmp(y, expected, sizeof *y * 2 * NET_OUT) != 0)
@@ -77,7 +77,7 @@ static void random_tactics__float_net__reach_every_kernel_and_agree(void **state
     float *expected = net_run(standard, 1, 1);
     (void)state;
     for (int s = 0; s < SEEDS; s++) {
-        OK(oct_tactics_random(g, oct_cpu_detect(), (uint64_t)s, &drawn[s]));
+        OK(oct_tactics_random(g, net_isa(), (uint64_t)s, &drawn[s]));
         oct_plan *p = net_lower(g, drawn[s]);
         float *y = net_run(p, 1, 1 + s % 2);
         for (int i = 0; i < NET_OUT; i++)
@@ -98,9 +98,9 @@ static void random_tactics__one_seed__is_one_decision(void **state)
     oct_graph *g = net_graph(true, 1, 1);
     oct_tactics *a, *b, *other;
     (void)state;
-    OK(oct_tactics_random(g, oct_cpu_detect(), 7, &a));
-    OK(oct_tactics_random(g, oct_cpu_detect(), 7, &b));
-    OK(oct_tactics_random(g, oct_cpu_detect(), 8, &other));
+    OK(oct_tactics_random(g, net_isa(), 7, &a));
+    OK(oct_tactics_random(g, net_isa(), 7, &b));
+    OK(oct_tactics_random(g, net_isa(), 8, &other));
     oct_plan *p = net_lower(g, a), *q = net_lower(g, b), *r = net_lower(g, other);
     assert_true(net_same_plan(p, q));
     assert_false(net_same_plan(p, r));
@@ -121,7 +121,7 @@ static void level__0_and_1__are_the_choice_by_shape(void **state)
     (void)state;
     for (int level = 0; level < OCT_TACTICS_TIMED; level++) {
         oct_tactics *t;
-        OK(oct_tactics_choose(g, oct_cpu_detect(), NULL, level, &t));
+        OK(oct_tactics_choose(g, net_isa(), NULL, level, &t));
         oct_plan *p = net_lower(g, t);
         assert_true(net_same_plan(p, standard));
         assert_true(oct_tactics_count(t) > 10);
@@ -137,9 +137,9 @@ static void level__out_of_range__usage(void **state)
     oct_graph *g = net_graph(true, 1, 1);
     oct_tactics *t = NULL;
     (void)state;
-    assert_int_equal(oct_tactics_choose(g, oct_cpu_detect(), NULL, 4, &t), OCT_ERR_USAGE);
+    assert_int_equal(oct_tactics_choose(g, net_isa(), NULL, 4, &t), OCT_ERR_USAGE);
     assert_non_null(strstr(oct_last_error()->message, "0 to 3"));
-    assert_int_equal(oct_tactics_choose(g, oct_cpu_detect(), NULL, -1, &t), OCT_ERR_USAGE);
+    assert_int_equal(oct_tactics_choose(g, net_isa(), NULL, -1, &t), OCT_ERR_USAGE);
     assert_null(t);
     oct_graph_destroy(g);
 }
@@ -148,11 +148,13 @@ static void level_2__timed__keeps_to_the_best_rows(void **state)
 {
     oct_graph *g = net_graph(true, 1, 1);
     oct_timer *t = timer(false, NULL);
-    oct_tactics *d;
+    oct_tactics *d, *standard;
     (void)state;
-    OK(oct_tactics_choose(g, oct_cpu_detect(), t, 2, &d));
+    OK(oct_tactics_choose(g, net_isa(), t, 2, &d));
+    OK(oct_tactics_choose(g, net_isa(), NULL, 0, &standard));
     for (int64_t i = 0; i < oct_tactics_count(d); i++)
-        assert_true(oct_cpu_detect() == OCT_ISA_PORTABLE || !oct_kernel_is_reference(oct_tactics_kernel(d, i)));
+        assert_true(!oct_kernel_is_reference(oct_tactics_kernel(d, i)) || oct_kernel_is_reference(oct_tactics_kernel(standard, i)));
+    oct_tactics_destroy(standard);
     oct_tactics_destroy(d);
     oct_timer_destroy(t);
     oct_graph_destroy(g);
@@ -167,7 +169,7 @@ static void deterministic__built_twice__same_plan_and_nothing_runs(void **state)
             oct_graph *g = net_graph(true, 2, 5);
             oct_timer *t = timer(true, NULL);
             oct_tactics *d;
-            OK(oct_tactics_choose(g, oct_cpu_detect(), t, level, &d));
+            OK(oct_tactics_choose(g, net_isa(), t, level, &d));
             assert_int_equal(oct_timer_runs(t), 0);
             plans[i] = net_lower(g, d);
             oct_tactics_destroy(d);
@@ -227,24 +229,24 @@ static void cache__a_faster_time_is_put_in__the_choice_follows(void **state)
     (void)state;
     text_file_make(&f);
     oct_timer *t = timer(false, NULL);
-    OK(oct_tactics_choose(g, oct_cpu_detect(), t, 3, &before));
+    OK(oct_tactics_choose(g, net_isa(), t, 3, &before));
     OK(oct_timer_save(t, f.path));
     oct_timer_destroy(t);
 
     t = timer(false, f.path);
-    OK(oct_tactics_choose(g, oct_cpu_detect(), t, 3, &same));
+    OK(oct_tactics_choose(g, net_isa(), t, 3, &same));
     assert_int_equal(oct_timer_runs(t), 0);
     for (int64_t i = 0; i < oct_tactics_count(before); i++)
         assert_string_equal(oct_tactics_kernel(before, i), oct_tactics_kernel(same, i));
     oct_timer_destroy(t);
 
-    int n = oct_kernel_rows(OCT_FAMILY_qconv, oct_cpu_detect(), 0, 0, rows);
+    int n = oct_kernel_rows(OCT_FAMILY_qconv, net_isa(), 0, 0, rows);
     for (int k = 0; k < n; k++) { /* each kernel in turn becomes the fastest, below anything a clock can measure */
         char picoseconds[24];
         snprintf(picoseconds, sizeof picoseconds, "%d", 8000 >> k);
         assert_true(set_times(f.path, rows[k].name, picoseconds) >= 3);
         t = timer(false, f.path);
-        OK(oct_tactics_choose(g, oct_cpu_detect(), t, 3, &after));
+        OK(oct_tactics_choose(g, net_isa(), t, 3, &after));
         assert_int_equal(oct_timer_runs(t), 0);
         assert_int_equal(chosen(after, rows[k].name), 3); /* two convolutions and the gemm */
         oct_tactics_destroy(after);
@@ -263,7 +265,7 @@ static void recipe__written_and_parsed__gives_the_same_plan(void **state)
     oct_tactics *a, *b;
     char *text, *again;
     (void)state;
-    OK(oct_tactics_random(g, oct_cpu_detect(), 11, &a));
+    OK(oct_tactics_random(g, net_isa(), 11, &a));
     OK(oct_tactics_write(a, &text));
     assert_non_null(strstr(text, "first\\x5C3\n")); /* the backslash of the node's name */
     assert_non_null(strstr(text, " 0 deep 5\n"));
@@ -286,7 +288,7 @@ static void recipe__another_batch_and_other_weights__same_kernels_by_name(void *
     oct_graph *g = net_graph(true, 1, 3), *h = net_graph(true, 3, 3);
     oct_tactics *t;
     (void)state;
-    OK(oct_tactics_random(g, oct_cpu_detect(), 4, &t));
+    OK(oct_tactics_random(g, net_isa(), 4, &t));
     oct_plan *p = net_lower(g, t), *q = net_lower(h, t);
     assert_int_equal(p->step_count, q->step_count);
     for (int i = 0; i < p->step_count; i++)

@@ -97,11 +97,25 @@ static void fpenv__denormals_flushed_by_caller__kept_inside(void **state)
 }
 #endif
 
+static void model__asked_twice__one_printable_line(void **state)
+{
+    char a[OCT_CPU_MODEL_MAX], b[OCT_CPU_MODEL_MAX];
+    (void)state;
+    oct_cpu_model(a);
+    oct_cpu_model(b);
+    assert_string_equal(a, b);
+    assert_true(a[0] > ' ' && a[strlen(a) - 1] > ' ');
+    assert_null(strstr(a, "  "));
+    for (const char *c = a; *c; c++)
+        assert_in_range(*c, ' ', 126);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(isa__environment__lowers_but_never_raises), cmocka_unit_test(isa__names__parse_back),
         cmocka_unit_test(detect__this_machine__agrees_with_the_compiler),
+        cmocka_unit_test(model__asked_twice__one_printable_line),
         cmocka_unit_test(fpenv__caller_rounds_upward__nearest_inside_and_restored),
 #if defined(__x86_64__)
         cmocka_unit_test(fpenv__denormals_flushed_by_caller__kept_inside),

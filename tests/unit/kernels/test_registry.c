@@ -55,6 +55,34 @@ static void registry__choice_by_shape__keeps_to_the_level_and_wastes_little(void
             }
 }
 
+static void registry__rows_without_types__are_those_that_fit(void **state)
+{
+    oct_kernel_row rows[OCT_KERNEL_ROWS_MAX];
+    for (int f = 0; f < OCT_FAMILY_COUNT; f++) {
+        const char *name = oct_family_name((oct_family)f);
+        int before = 1;
+        assert_int_equal(oct_family_parse(name), f);
+        for (int isa = 0; isa < OCT_ISA_COUNT; isa++) {
+            int n = oct_kernel_rows((oct_family)f, (oct_isa)isa, 3, 3, rows);
+            assert_true(n >= before);
+            before = n;
+            assert_true(oct_kernel_is_reference(rows[0].name));
+            for (int i = 0; i < n; i++) {
+                assert_true(rows[i].isa <= (oct_isa)isa);
+                assert_memory_equal(rows[i].name, name, strlen(name));
+                assert_ptr_equal(oct_kernel_name((oct_family)f, rows[i].name), rows[i].name);
+            }
+        }
+        assert_null(oct_kernel_name((oct_family)f, "no such kernel"));
+    }
+    int any = oct_kernel_rows(OCT_FAMILY_qdw, OCT_ISA_AVX512VNNI, 5, 5, rows);
+    for (int i = 0; i < any; i++)
+        assert_int_not_equal(oct_qdw_find(rows[i].name)->kw, 3);
+    assert_int_equal(oct_family_parse("no such family"), -1);
+    assert_false(oct_kernel_is_reference("_ref"));
+    assert_false(oct_kernel_is_reference("qconv_portable"));
+}
+
 static void registry__list_hash__is_stable_within_a_process(void **state)
 {
     assert_true(oct_kernel_list_hash() != 0);
@@ -96,6 +124,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(registry__every_family__has_ordered_rows_and_lookups),
         cmocka_unit_test(registry__choice_by_shape__keeps_to_the_level_and_wastes_little),
+        cmocka_unit_test(registry__rows_without_types__are_those_that_fit),
         cmocka_unit_test(registry__list_hash__is_stable_within_a_process),
         cmocka_unit_test(qconv_pack__known_weights__lie_where_the_format_says),
     };
