@@ -5,16 +5,18 @@
 #include "plan/conv.h"
 
 #define HERTZ 3e9
-#define DISPATCH_CYCLES 1000.0 /* waking the team, walking the step */
-#define BYTES_PER_CYCLE 8.0    /* from the second level of cache or beyond */
-#define REFERENCE_FACTOR 8.0   /* a _ref row is written to be read */
+#define DISPATCH_CYCLES 200.0  /* waking the team, walking the step */
+#define BYTES_PER_CYCLE 24.0   /* in the second level of cache */
+#define REFERENCE_FACTOR 8.0   /* a _ref row is written to be read; */
+#define REFERENCE_DEPTHWISE 1.4 /* that of depthwise products is a plain loop over channels, which compilers vectorise */
+#define UNFUSED_FACTOR 1.75    /* portable code multiplies and adds in two instructions, partly side by side */
 
 /* One multiply-add instruction handles this many 32-bit lanes; portable code is compiled for 128 bits. */
 static double lanes(oct_isa isa) { return isa == OCT_ISA_AVX512VNNI ? 16 : isa == OCT_ISA_AVX2 ? 8 : 4; }
 
-/* Multiply-adds of codes that a lane does in one instruction: four with VNNI; elsewhere codes are widened first, which leaves about
- * one and a half. */
-static double code_depth(oct_isa isa) { return isa == OCT_ISA_AVX512VNNI ? 4 : 1.5; }
+/* Multiply-adds of codes that a lane does in one instruction: four with VNNI; elsewhere codes are widened first, which costs a little more
+ * than it saves. */
+static double code_depth(oct_isa isa) { return isa == OCT_ISA_AVX512VNNI ? 4 : 0.9; }
 
 static double max_of(double a, double b) { return a > b ? a : b; }
 
@@ -35,7 +37,7 @@ static double conv_cycles(const oct_p_conv *p, bool codes, oct_isa isa, int32_t 
     const double k = (double)p->tap_count * (codes && isa == OCT_ISA_AVX512VNNI ? (double)oct_div_up(p->kc, 4) : p->kc / depth);
     const double panels = (double)oct_div_up(p->oc / p->groups, nr) * p->groups, rows = (double)p->n * p->oh;
     const double store = (double)p->ow * vectors * (codes ? 4 : 2);
-    return rows * panels * (row_cycles(p->ow, mr, vectors) * k + store);
+    return rows * panels * (row_cycles(p->ow, mr, vectors) * k + store) * (isa == OCT_ISA_PORTABLE ? UNFUSED_FACTOR : 1);
 }
 
 /* Depthwise products do not profit from VNNI's sums of four unless a kernel is made for their window. */
@@ -134,6 +136,6 @@ double oct_cost_step(const oct_plan *p, const oct_plan_step *s)
         break;
     }
     if (oct_kernel_is_reference(tactic))
-        cycles *= REFERENCE_FACTOR;
+        cycles *= oct_step_is_depthwise((oct_step_kind)s->kind) ? REFERENCE_DEPTHWISE : REFERENCE_FACTOR;
     return (DISPATCH_CYCLES + cycles + bytes / BYTES_PER_CYCLE) / HERTZ;
 }

@@ -243,20 +243,25 @@ static oct_status keep_least_run(void *user, int i, const runner *r, double seco
     return OCT_OK;
 }
 
+/* Plans as the sums of their steps, all asked for at once, so that all come from one source. */
 static oct_status sum_steps(oct_timer *t, const oct_plan *const *plans, int count, double *seconds)
 {
+    oct_status s = OCT_OK;
+    double **steps = NULL;
+    OCT_TRY_DONE(oct_alloc(count * (int64_t)sizeof *steps, true, (void **)&steps));
+    for (int i = 0; i < count; i++)
+        OCT_TRY_DONE(oct_alloc(plans[i]->step_count * (int64_t)sizeof **steps, true, (void **)&steps[i]));
+    OCT_TRY_DONE(oct_timer_steps(t, plans, count, steps));
     for (int i = 0; i < count; i++) {
-        double *steps;
-        OCT_TRY(oct_alloc(plans[i]->step_count * (int64_t)sizeof *steps, true, (void **)&steps));
-        oct_status s = oct_timer_steps(t, &plans[i], 1, &steps);
-        double sum = 0;
-        for (int32_t k = 0; s == OCT_OK && k < plans[i]->step_count; k++)
-            sum += steps[k];
-        oct_free(steps);
-        OCT_TRY(s);
-        seconds[i] = sum;
+        seconds[i] = 0;
+        for (int32_t k = 0; k < plans[i]->step_count; k++)
+            seconds[i] += steps[i][k];
     }
-    return OCT_OK;
+done:
+    for (int i = 0; steps && i < count; i++)
+        oct_free(steps[i]);
+    oct_free(steps);
+    return s;
 }
 
 oct_status oct_timer_race(oct_timer *t, const oct_plan *const *plans, int count, double *seconds)
@@ -406,13 +411,16 @@ oct_status oct_timer_steps(oct_timer *t, const oct_plan *const *plans, int count
     OCT_TRY_DONE(oct_alloc(count * (int64_t)sizeof *u, true, (void **)&u));
     for (int i = 0; i < count; i++)
         OCT_TRY_DONE(subject_open(t, plans[i], &u[i]));
+    bool model = false;
+    for (int i = 0; i < count; i++)
+        model = model || (t->o.deterministic && u[i].unknown);
     if (!t->o.deterministic) {
         OCT_TRY_DONE(measure(t, u, count));
         OCT_TRY_DONE(learn(t, u, count));
     }
     for (int i = 0; i < count; i++)
         for (int32_t k = 0; k < plans[i]->step_count; k++)
-            if (!oct_timing_cache_find(t->cache, u[i].signatures[k], &seconds[i][k]))
+            if (model || !oct_timing_cache_find(t->cache, u[i].signatures[k], &seconds[i][k]))
                 seconds[i][k] = oct_cost_step(plans[i], &plans[i]->steps[k]);
 done:
     for (int i = 0; u && i < count; i++)

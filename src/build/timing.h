@@ -15,7 +15,7 @@ typedef struct oct_timer oct_timer;
 typedef struct oct_timer_options {
     int threads;              /* of the contexts that run; 0 = all cores */
     int rounds;               /* turns of every plan; 0 = by the time that runs take: about 0.3 s a call, at least 5 turns, up to 1.2 s on a busy machine */
-    bool deterministic;       /* nothing runs: the cache, else the cost model (cost.h) */
+    bool deterministic;       /* nothing runs: the cache where it knows all that is compared, else the cost model (cost.h) */
     const char *cache;        /* file, read when it exists; NULL = none */
     const char *const *merge; /* further cache files, which must exist */
     int merge_count;
@@ -31,7 +31,8 @@ void oct_timer_destroy(oct_timer *t);
 /* Seconds of every step of every plan: seconds[i] has room for step_count(plans[i]) doubles. Steps that the cache knows are not
  * measured; plans with others run in turns, each with its own context and plausible inputs, and the cache learns, for each signature,
  * the mean over its steps of their minimum over all runs. So steps of one signature get one figure, and it is the figure that a later
- * timer with this cache gives. Deterministic: nothing is learnt. */
+ * timer with this cache gives. Deterministic: the cache's figures when it knows every step of every plan, else the model's for all (the
+ * two are never mixed in one comparison); nothing is learnt. */
 oct_status oct_timer_steps(oct_timer *t, const oct_plan *const *plans, int count, double *const *seconds);
 /* Seconds of a whole run of every plan, in turns, minimum over all runs; not remembered. Deterministic: the sum of the steps. */
 oct_status oct_timer_race(oct_timer *t, const oct_plan *const *plans, int count, double *seconds);
