@@ -1,8 +1,9 @@
 /* Measuring plans: seconds of steps (remembered in a timing cache) and of whole runs.  DESIGN 5.4.
  *
  * The machine is noisy: plans that are compared run in turns, the minimum of all runs counts, and turns go on (for a bounded time)
- * until each plan has come near its minimum several times; a plan that takes several times as long as another gets few turns. A step's figure holds the reading
- * of the clock, which is the same for all. One thread at a time may use a timer. */
+ * until each plan has come near its minimum several times; a plan that takes several times as long as another gets few turns. A step's
+ * figure holds the reading of the clock, which is the same for all. With as many threads as cores, any neighbour spoils the figures:
+ * one thread is the steadier choice on a shared machine. One thread at a time may use a timer. */
 #ifndef OCT_BUILD_TIMING_H
 #define OCT_BUILD_TIMING_H
 
