@@ -83,22 +83,34 @@ static oct_status hold_for(job *j, oct_node *n, const oct_value *v)
     return OCT_OK;
 }
 
+/* What a layer with result y writes: behind the activation and, where y is the branch that a quantized sum is fused into, behind the sum. */
+static const oct_value *written(const bool *asks, const int32_t *point_of, const oct_value *y)
+{
+    y = oct_behind_activation(y);
+    const oct_node *sum = point_of[y->mark] < 0 ? oct_value_only_user(y) : NULL;
+    return sum && sum->op == OCT_OP_ADD && asks[sum->mark] ? oct_behind_activation(sum->outputs[0]) : y;
+}
+
 /* A layer runs on codes when each tensor of it that gets a pair has a range, its result included (DESIGN 5.1): the others are held. */
 static oct_status hold_rangeless(job *j)
 {
     const oct_placement *p = &j->placement;
     int32_t *point_of; /* by the index that placement left in the values' marks; -1 = none */
+    bool *asks;        /* by that of the nodes */
     OCT_TRY(oct_arena_alloc(j->g->arena, (j->g->value_count + 1) * (int64_t)sizeof *point_of, (void **)&point_of));
+    OCT_TRY(oct_arena_alloc(j->g->arena, j->g->node_count + 1, (void **)&asks));
     for (int64_t i = 0; i < j->g->value_count; i++)
         point_of[i] = -1;
     for (int64_t i = 0; i < p->point_count; i++)
         point_of[p->points[i].value->mark] = (int32_t)i;
+    for (int64_t i = 0; i < p->edge_count; i++)
+        asks[p->edges[i].index] = true;
     for (int64_t i = 0; i < p->edge_count; i++) {
         oct_node *n = p->edges[i].node;
         if (!has_range(j, p->edges[i].point))
             OCT_TRY(hold_for(j, n, p->points[p->edges[i].point].value));
         for (int k = 0; k < n->output_count; k++) {
-            const oct_value *y = n->outputs[k] ? oct_behind_activation(n->outputs[k]) : NULL;
+            const oct_value *y = n->outputs[k] ? written(asks, point_of, n->outputs[k]) : NULL;
             if (y && point_of[y->mark] >= 0 && !has_range(j, point_of[y->mark]))
                 OCT_TRY(hold_for(j, n, y));
         }
