@@ -4,12 +4,14 @@
 #include <string.h>
 
 #include "calibration.h"
+#include "runtime.h"
 
 typedef struct job {
     const char *output, *cache, *tactic;
     cli_texts ranges, precisions, dims, taps, timing_merge;
     bool int8, as_float;
     cli_calibration calibration;
+    cli_runtime runtime;
     oct_quant_options quant;
     oct_build_options build;
     int64_t level, samples, skipped;
@@ -111,6 +113,8 @@ static int fill(const cli *c, job *j, oct_model *model, oct_builder *b)
         s = cli_keep_preprocess(model, &pre);
     if (!status && s == OCT_OK && j->int8 && !j->cache && !c->o.data && !j->ranges.count && !oct_model_is_quantized(model))
         status = cli_error(c, OCT_ERR_USAGE, "--int8 of a float model wants ranges (--calib, --range or --data): none are ever made up");
+    if (!status && s == OCT_OK)
+        status = cli_runtime_apply(c, &j->runtime, b);
     return status || s == OCT_OK ? status : cli_report(c, s);
 }
 
@@ -175,6 +179,8 @@ int cmd_build(int argc, char **argv)
         {"--timing-cache", NULL, CLI_TEXT, &j.build.timing_cache, "FILE", "measured times: read when it is there, then updated", 0, 0},
         {"--timing-merge", NULL, CLI_TEXTS, &j.timing_merge, "FILE", "further timing caches to read; may be repeated", 0, 0},
         {"--tactic", NULL, CLI_TEXT, &j.tactic, "random:SEED", "kernels at random, for tests", 0, 0},
+        {"--refit", NULL, CLI_FLAG, &j.build.refit, NULL, "the plan carries its model, so that weights, ranges and taps can be changed later", 0, 0},
+        CLI_RUNTIME_OPTIONS(&j.runtime),
         CLI_CALIBRATION_OPTIONS(&j.calibration),
         {0}};
     cli c = {.command = "build", .usage = "MODEL -o PLAN",

@@ -47,6 +47,32 @@ static oct_status build_for_arrays(cli_session *s, const cli *c, const oct_model
     return status;
 }
 
+/* Does the plan take other shapes than the one it shows? */
+static bool has_profile(const oct_plan *plan)
+{
+    oct_port p;
+    int64_t min[OCT_MAX_RANK], opt[OCT_MAX_RANK], max[OCT_MAX_RANK];
+    for (int i = 0; i < oct_plan_input_count(plan); i++)
+        if (oct_plan_get_input(plan, i, &p) == OCT_OK && oct_plan_get_profile(plan, p.name, min, opt, max) == OCT_OK && memcmp(min, max, sizeof *min * (size_t)p.rank) != 0)
+            return true;
+    return false;
+}
+
+/* A plan with a profile: the shapes of the arrays, and the ports that follow from them. */
+static oct_status take_shapes(cli_session *s, const cli_arrays *a)
+{
+    oct_status status = OCT_OK;
+    for (int i = 0; status == OCT_OK && i < s->input_count; i++)
+        status = oct_context_set_shape(s->context, s->inputs[i].name, a->tensors[i].rank, a->tensors[i].dims);
+    for (int i = 0; status == OCT_OK && i < s->input_count; i++) {
+        status = oct_context_get_port(s->context, s->inputs[i].name, &s->inputs[i]);
+        memcpy(s->bound[i].dims, s->inputs[i].dims, sizeof s->bound[i].dims);
+    }
+    for (int i = 0; status == OCT_OK && i < s->output_count; i++)
+        status = oct_context_get_port(s->context, s->outputs[i].port.name, &s->outputs[i].port);
+    return status;
+}
+
 static oct_status read_ports(cli_session *s)
 {
     s->input_count = oct_plan_input_count(s->plan);
@@ -91,6 +117,8 @@ oct_status cli_session_open(cli_session *s, const cli *c, const cli_subject *sub
     }
     if (status == OCT_OK)
         status = oct_context_create(s->plan, (int)c->o.threads, &s->context);
+    if (status == OCT_OK && arrays && has_profile(s->plan))
+        status = take_shapes(s, arrays);
     if (status != OCT_OK)
         cli_session_close(s);
     return status;

@@ -1,7 +1,8 @@
 /* Builder, plan and context: from a model to INT8 inference.
  *
  * A plan is immutable and may be shared by threads; a context (scratch memory and a thread team) belongs to one thread
- * at a time. liboctavo_rt.so holds everything here but the builder, oct_plan_build and oct_plan_inspect_json. */
+ * at a time. liboctavo_rt.so holds everything here but the builder, oct_plan_build, oct_plan_refit, oct_plan_add_taps and
+ * oct_plan_inspect_json. */
 #ifndef OCTAVO_ENGINE_H
 #define OCTAVO_ENGINE_H
 
@@ -36,6 +37,7 @@ typedef struct oct_build_options {
     int tap_count;
     int level;                   /* 0: nothing is timed; 1: precision is; 2: kernels too; 3: kernels of lower CPU levels as well */
     int threads;                 /* that steps are timed with; 0 = all cores */
+    bool refit;                  /* the plan carries its model and recipe, for oct_plan_refit and oct_plan_add_taps; a plan with a profile always does */
     bool obey;                   /* a precision set for a layer that cannot be had fails the build (DEMAND); else it is a note */
     bool deterministic;          /* times come from the timing cache or the cost model only */
     bool random_tactics;         /* every kernel choice at random, from tactic_seed: for tests */
@@ -63,6 +65,10 @@ OCT_API OCT_MUST_USE oct_status oct_builder_load_ranges(oct_builder *b, const ch
 OCT_API OCT_MUST_USE oct_status oct_builder_add_ranges(oct_builder *b, const oct_ranges *ranges); /* the same, from memory; copied */
 /* layer: name of a node of the source model, or its first output where it has none; USAGE when there is none such. */
 OCT_API OCT_MUST_USE oct_status oct_builder_set_precision(oct_builder *b, const char *layer, oct_layer_precision precision);
+/* Let the plan take every shape of an input between min and max (rank lengths each, min <= opt <= max, in the model's order of axes); it is
+ * tuned for opt. USAGE naming the axis for a length out of order, one that the model fixes otherwise, and free dimensions of one name
+ * that two inputs give different ranges. The plan holds plans for opt, min and max; see oct_context_set_shape. */
+OCT_API OCT_MUST_USE oct_status oct_builder_set_profile(oct_builder *b, const char *input, int rank, const int64_t *min, const int64_t *opt, const int64_t *max);
 OCT_API OCT_MUST_USE oct_status oct_builder_build(oct_builder *b, const oct_build_options *opts, oct_plan **out);
 /* What the last build did and why, as JSON: {"mode","chosen","candidates":[{"name","ms"}],"layers":[{"layer","op","precision","reason",
  * "int8_us","float_us"}],"notes":[...]}; times only where something was timed. USAGE before the first build. Free with oct_string_free. */
@@ -78,6 +84,11 @@ OCT_API int oct_plan_output_count(const oct_plan *plan);
 OCT_API OCT_MUST_USE oct_status oct_plan_get_input(const oct_plan *plan, int index, oct_port *out);
 OCT_API OCT_MUST_USE oct_status oct_plan_get_output(const oct_plan *plan, int index, oct_port *out);
 OCT_API const char *oct_plan_get_metadata(const oct_plan *plan, const char *key);
+/* Shapes that an input may have, OCT_MAX_RANK lengths each; all three are the same in a plan without profile. The ports of the plan are
+ * those of opt. */
+OCT_API OCT_MUST_USE oct_status oct_plan_get_profile(const oct_plan *plan, const char *input, int64_t *min, int64_t *opt, int64_t *max);
+/* Of an input, output or tap that holds 8-bit codes: real = (code - zero) * scale, zero in the port's own type. USAGE when it holds none. */
+OCT_API OCT_MUST_USE oct_status oct_plan_get_quant(const oct_plan *plan, const char *name, float *scale, int32_t *zero);
 
 /* Steps as JSON: {"steps":[{"name","sources","op","precision","tactic","shapes","scales","macs","reason"}], ...}. */
 OCT_API OCT_MUST_USE oct_status oct_plan_inspect_json(const oct_plan *plan, char **json);
@@ -86,6 +97,14 @@ OCT_API OCT_MUST_USE oct_status oct_plan_inspect_json(const oct_plan *plan, char
 OCT_API OCT_MUST_USE oct_status oct_context_create(const oct_plan *plan, int threads, oct_context **out);
 OCT_API void oct_context_destroy(oct_context *context);
 
+/* Give an input another shape within the plan's profile; it holds once the lengths that belong together agree in all inputs (a run before
+ * that is USAGE). Then all inputs are unbound, the profile starts anew, and ports and outputs have the new dims. The shapes opt, min and max
+ * lie in the plan; liboctavo makes plans for others (the last 8 are kept in the context, which takes as long as a build without search; the
+ * results are those of a build for that shape), liboctavo_rt answers UNSUPPORTED. USAGE naming the axis when it is outside the profile;
+ * the context then goes on with its old shape. */
+OCT_API OCT_MUST_USE oct_status oct_context_set_shape(oct_context *context, const char *input, int rank, const int64_t *dims);
+/* Input, output or tap of the shape that runs; valid until the next oct_context_set_shape. */
+OCT_API OCT_MUST_USE oct_status oct_context_get_port(const oct_context *context, const char *name, oct_port *out);
 /* Bind an input by name. The tensor is borrowed until after run; dtype and dims must equal the port's. */
 OCT_API OCT_MUST_USE oct_status oct_context_set_input(oct_context *context, const char *name, const oct_tensor *tensor);
 /* Run all steps; allocates nothing. Every input must be set. */

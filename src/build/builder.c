@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "build/build.h"
+#include "build/family.h"
 #include "onnx/model.h"
 
 oct_status oct_builder_create(const oct_model *model, oct_builder **out)
@@ -30,6 +31,7 @@ void oct_builder_destroy(oct_builder *b)
     oct_ranges_destroy(b->cache);
     oct_ranges_destroy(b->user);
     free(b->constraints);
+    free(b->profiles);
     free(b->report);
     oct_arena_destroy(b->arena);
     free(b);
@@ -181,7 +183,7 @@ static oct_status fill_recipe(const oct_builder *b, const oct_build_options *opt
     return OCT_OK;
 }
 
-static oct_status make_plan(const oct_recipe *r, const oct_graph *source, const oct_build_options *opts, oct_isa isa, oct_plan **out)
+oct_status oct_recipe_plan(const oct_recipe *r, const oct_graph *source, const oct_build_options *opts, oct_isa isa, oct_plan **out)
 {
     oct_graph *g = NULL;
     OCT_TRY(oct_recipe_export(r, source, opts, &g));
@@ -201,6 +203,7 @@ oct_status oct_builder_build(oct_builder *b, const oct_build_options *opts, oct_
     oct_plan *plan = NULL;
     oct_build_notes notes = {0};
     oct_search_result found = {0};
+    oct_build_options tuned;
     opts = opts ? opts : &none;
     free(b->report);
     b->report = NULL;
@@ -208,9 +211,12 @@ oct_status oct_builder_build(oct_builder *b, const oct_build_options *opts, oct_
     OCT_TRY_DONE(oct_recipe_create(&r));
     notes.arena = r->arena;
     OCT_TRY_DONE(fill_recipe(b, opts, r));
-    OCT_TRY_DONE(make_plan(r, b->model->graph, opts, isa, &plan));
+    OCT_TRY_DONE(oct_family_options(b, opts, r, &tuned)); /* for the profile's opt shape from here on */
+    opts = &tuned;
+    OCT_TRY_DONE(oct_recipe_plan(r, b->model->graph, opts, isa, &plan));
     OCT_TRY_DONE(check_constraints(b, opts, plan, &notes));
     OCT_TRY_DONE(oct_build_report(b->model->graph, plan, r, &found, &notes, &b->report));
+    OCT_TRY_DONE(oct_family_complete(b, opts, r, &plan));
     *out = plan;
     plan = NULL;
 done:

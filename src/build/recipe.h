@@ -4,6 +4,7 @@
 #define OCT_BUILD_RECIPE_H
 
 #include <octavo/engine.h>
+#include "cpu/cpu.h"
 #include "ir/ir.h"
 #include "qparam/qparam.h"
 
@@ -18,6 +19,7 @@ typedef struct oct_recipe {
     oct_ranges *ranges;   /* calibrated mode: Q/DQ for these go in first; owned; NULL = the graph is obeyed as it is */
     oct_held *held;
     int64_t held_count, held_capacity;
+    const char *tactics;  /* kernels by name, as text; NULL = by shape */
 } oct_recipe;
 
 oct_status oct_recipe_create(oct_recipe **out);
@@ -29,5 +31,7 @@ oct_status oct_recipe_hold(oct_recipe *r, const char *layer, const char *reason)
 oct_status oct_recipe_export(const oct_recipe *r, const oct_graph *source, const oct_build_options *opts, oct_graph **out);
 /* From there to the graph that is lowered: Q/DQ of the ranges, shapes bound, passes. g is changed. */
 oct_status oct_recipe_finish(const oct_recipe *r, oct_graph *g, const oct_build_options *opts);
+/* export, finish and lower: the plan for the shapes of opts. Nothing is searched or timed. */
+oct_status oct_recipe_plan(const oct_recipe *r, const oct_graph *source, const oct_build_options *opts, oct_isa isa, oct_plan **out);
 
 #endif

@@ -1,0 +1,17 @@
+/* Options of build that are about the plan at run time: profiles of shapes, types of inputs and outputs, refit. */
+#ifndef OCT_CLI_RUNTIME_H
+#define OCT_CLI_RUNTIME_H
+
+#include "cli.h"
+
+typedef struct cli_runtime {
+    cli_texts profiles;
+} cli_runtime;
+
+#define CLI_RUNTIME_OPTIONS(r) \
+    {"--profile", NULL, CLI_TEXTS, &(r)->profiles, "INPUT=MIN,OPT,MAX", "shapes that an input may have, each like 1x3x224x224; tuned for OPT; may be repeated", 0, 0}
+
+/* All of it into the builder. 0 or the exit status. */
+int cli_runtime_apply(const cli *c, const cli_runtime *r, oct_builder *b);
+
+#endif
