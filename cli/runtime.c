@@ -48,10 +48,29 @@ static int apply_profile(const cli *c, const char *text, oct_builder *b)
     return bad;
 }
 
+static int apply_type(const cli *c, const char *option, const char *text, oct_builder *b)
+{
+    static const char *const words[] = {"float", "codes", "pixels", "pixels-nhwc", NULL};
+    char *name = name_of(text);
+    int kind = name ? cli_word(strrchr(text, '=') + 1, words) : -1, bad = 0;
+    if (kind < 0) {
+        bad = cli_error(c, OCT_ERR_USAGE, "%s wants NAME=codes, or of an input NAME=pixels or NAME=pixels-nhwc, not '%s'", option, text);
+    } else {
+        oct_status s = oct_builder_set_io(b, name, (oct_io)kind);
+        bad = s == OCT_OK ? 0 : cli_report(c, s);
+    }
+    free(name);
+    return bad;
+}
+
 int cli_runtime_apply(const cli *c, const cli_runtime *r, oct_builder *b)
 {
     int bad = 0;
     for (int i = 0; !bad && i < r->profiles.count; i++)
         bad = apply_profile(c, r->profiles.items[i], b);
+    for (int i = 0; !bad && i < r->inputs.count; i++)
+        bad = apply_type(c, "--input-type", r->inputs.items[i], b);
+    for (int i = 0; !bad && i < r->outputs.count; i++)
+        bad = apply_type(c, "--output-type", r->outputs.items[i], b);
     return bad;
 }

@@ -5,11 +5,13 @@
 #include "cli.h"
 
 typedef struct cli_runtime {
-    cli_texts profiles;
+    cli_texts profiles, inputs, outputs;
 } cli_runtime;
 
 #define CLI_RUNTIME_OPTIONS(r) \
-    {"--profile", NULL, CLI_TEXTS, &(r)->profiles, "INPUT=MIN,OPT,MAX", "shapes that an input may have, each like 1x3x224x224; tuned for OPT; may be repeated", 0, 0}
+    {"--profile", NULL, CLI_TEXTS, &(r)->profiles, "INPUT=MIN,OPT,MAX", "shapes that an input may have, each like 1x3x224x224; tuned for OPT; may be repeated", 0, 0}, \
+    {"--input-type", NULL, CLI_TEXTS, &(r)->inputs, "NAME=TYPE", "what an input takes: codes (no conversion), pixels, pixels-nhwc (bytes 0 to 255; normalisation folded in)", 0, 0}, \
+    {"--output-type", NULL, CLI_TEXTS, &(r)->outputs, "NAME=codes", "an output as the codes that the model computes", 0, 0}
 
 /* All of it into the builder. 0 or the exit status. */
 int cli_runtime_apply(const cli *c, const cli_runtime *r, oct_builder *b);

@@ -69,6 +69,17 @@ OCT_API OCT_MUST_USE oct_status oct_builder_set_precision(oct_builder *b, const 
  * tuned for opt. USAGE naming the axis for a length out of order, one that the model fixes otherwise, and free dimensions of one name
  * that two inputs give different ranges. The plan holds plans for opt, min and max; see oct_context_set_shape. */
 OCT_API OCT_MUST_USE oct_status oct_builder_set_profile(oct_builder *b, const char *input, int rank, const int64_t *min, const int64_t *opt, const int64_t *max);
+/* What a float input takes, or a float output gives, instead of floats. */
+typedef enum oct_io {
+    OCT_IO_FLOAT = 0,
+    OCT_IO_CODES,       /* the 8-bit codes that the model quantizes it to (uint8 or int8): oct_plan_get_quant tells scale and zero */
+    OCT_IO_PIXELS,      /* inputs: uint8 pixels 0..255 in the model's order of axes; (v/255 - mean)/std of the model's metadata "octavo.preprocess"
+                           (1 and 0 without it) is folded in, and so is the quantization behind it: the very codes of the float road */
+    OCT_IO_PIXELS_NHWC  /* the same with the channels last, as images lie in memory */
+} oct_io;
+/* name: a float32 input or output of the model. The build answers DEMAND, naming the tensor, when codes are asked for and the plan does not
+ * quantize an input on its only use, or does not compute an output as codes; CONTENT when an input takes no images. */
+OCT_API OCT_MUST_USE oct_status oct_builder_set_io(oct_builder *b, const char *name, oct_io io);
 OCT_API OCT_MUST_USE oct_status oct_builder_build(oct_builder *b, const oct_build_options *opts, oct_plan **out);
 /* What the last build did and why, as JSON: {"mode","chosen","candidates":[{"name","ms"}],"layers":[{"layer","op","precision","reason",
  * "int8_us","float_us"}],"notes":[...]}; times only where something was timed. USAGE before the first build. Free with oct_string_free. */

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "build/bind_io.h"
 #include "build/build.h"
 #include "build/family.h"
 #include "onnx/model.h"
@@ -32,6 +33,7 @@ void oct_builder_destroy(oct_builder *b)
     oct_ranges_destroy(b->user);
     free(b->constraints);
     free(b->profiles);
+    free(b->io);
     free(b->report);
     oct_arena_destroy(b->arena);
     free(b);
@@ -180,7 +182,7 @@ static oct_status fill_recipe(const oct_builder *b, const oct_build_options *opt
     for (int64_t i = 0; i < b->constraint_count; i++)
         if (b->constraints[i].precision == OCT_LAYER_FLOAT)
             OCT_TRY(oct_recipe_hold(r, b->constraints[i].layer, "held in float by request"));
-    return OCT_OK;
+    return oct_io_fill(b, r);
 }
 
 oct_status oct_recipe_plan(const oct_recipe *r, const oct_graph *source, const oct_build_options *opts, oct_isa isa, oct_plan **out)

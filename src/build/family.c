@@ -100,14 +100,20 @@ oct_status oct_family_options(const oct_builder *b, const oct_build_options *opt
     return with_dims(g, rows, opts, r->arena, out);
 }
 
+/* The plan for the dims of the ports, a row an input. */
 static oct_status plan_for(const oct_stored_recipe *r, const int64_t (*dims)[OCT_MAX_RANK], oct_isa isa, oct_plan **out)
 {
     const oct_graph *g = r->model->graph;
     const int64_t **rows;
     oct_build_options opts;
     OCT_TRY(oct_arena_alloc(r->recipe->arena, g->input_count * (int64_t)sizeof *rows, (void **)&rows));
-    for (int64_t i = 0; i < g->input_count; i++)
-        rows[i] = dims[i];
+    for (int64_t i = 0; i < g->input_count; i++) {
+        int64_t *row;
+        OCT_TRY(oct_arena_alloc(r->recipe->arena, sizeof dims[i], (void **)&row));
+        for (int k = 0; k < OCT_MAX_RANK; k++)
+            row[oct_recipe_model_axis(r->recipe, g->inputs[i]->name, k)] = dims[i][k];
+        rows[i] = row;
+    }
     OCT_TRY(with_dims(g, rows, &r->opts, r->recipe->arena, &opts));
     return oct_recipe_plan(r->recipe, g, &opts, isa, out);
 }
@@ -127,16 +133,16 @@ oct_status oct_plan_for_shape(const oct_plan *plan, const int64_t (*dims)[OCT_MA
 /* --- the family --- */
 
 /* Rows of the plan file: the builder's profiles; an axis of another input with the same symbol follows, what is left is fixed. */
-static oct_status profile_rows(const oct_builder *b, const oct_plan *plan, oct_arena *arena, oct_plan_profile **out)
+static oct_status profile_rows(const oct_builder *b, const oct_plan *plan, const oct_recipe *r, oct_plan_profile **out)
 {
     const oct_graph *g = b->model->graph;
     oct_plan_profile *rows;
     if (plan->input_count > OCT_PROFILE_MAX_INPUTS)
         return oct_fail(OCT_ERR_UNSUPPORTED, "a profile of a model with %d inputs: at most %d", plan->input_count, OCT_PROFILE_MAX_INPUTS);
-    OCT_TRY(oct_arena_alloc(arena, plan->input_count * (int64_t)sizeof *rows, (void **)&rows));
+    OCT_TRY(oct_arena_alloc(r->arena, plan->input_count * (int64_t)sizeof *rows, (void **)&rows));
     for (int32_t i = 0; i < plan->input_count; i++)
         for (int k = 0; k < g->inputs[i]->shape.rank; k++) {
-            const int64_t dim = g->inputs[i]->shape.dim[k], length = plan->inputs[i].dims[k];
+            const int64_t dim = g->inputs[i]->shape.dim[oct_recipe_model_axis(r, g->inputs[i]->name, k)], length = plan->inputs[i].dims[k];
             rows[i].min[k] = rows[i].opt[k] = rows[i].max[k] = length;
             rows[i].symbol[k] = -1;
             for (int64_t p = 0; dim < 0 && p < b->profile_count; p++)
@@ -203,7 +209,7 @@ oct_status oct_family_complete(const oct_builder *b, const oct_build_options *op
     if (!b->profile_count && !opts->refit)
         return OCT_OK;
     if (b->profile_count)
-        OCT_TRY(profile_rows(b, *plan, r->arena, &rows));
+        OCT_TRY(profile_rows(b, *plan, r, &rows));
     OCT_TRY(oct_recipe_write(r, b->model, opts, &data, &size));
     oct_status s = make(data, size, rows, (*plan)->input_count, (oct_isa)(*plan)->header->isa, &whole);
     free(data);

@@ -40,6 +40,14 @@ static oct_status settings_text(const oct_recipe *r, const oct_build_options *op
         cJSON_AddStringToObject(o, "reason", r->held[i].reason);
         cJSON_AddItemToArray(held, o);
     }
+    cJSON *io = cJSON_AddArrayToObject(root, "io");
+    for (int64_t i = 0; i < r->io_count; i++) {
+        cJSON *o = cJSON_CreateObject();
+        cJSON_AddStringToObject(o, "name", r->io[i].name);
+        cJSON_AddNumberToObject(o, "io", r->io[i].io);
+        cJSON_AddNumberToObject(o, "axis", r->io[i].channel_axis);
+        cJSON_AddItemToArray(io, o);
+    }
     *out = cJSON_PrintUnformatted(root);
     cJSON_Delete(root);
     return *out ? OCT_OK : oct_fail(OCT_ERR_MEMORY, "no memory for a recipe");
@@ -112,14 +120,44 @@ static oct_status get_texts(oct_arena *arena, const cJSON *root, const char *key
     return OCT_OK;
 }
 
+static oct_status read_held(const cJSON *list, oct_recipe *r)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, list)
+    {
+        const cJSON *layer = cJSON_GetObjectItemCaseSensitive(item, "layer"), *reason = cJSON_GetObjectItemCaseSensitive(item, "reason");
+        if (!cJSON_IsString(layer) || !cJSON_IsString(reason))
+            return bad_recipe("a held layer has no name or reason");
+        OCT_TRY(oct_recipe_hold(r, layer->valuestring, reason->valuestring));
+    }
+    return OCT_OK;
+}
+
+static oct_status read_io(const cJSON *list, oct_recipe *r)
+{
+    const cJSON *item;
+    cJSON_ArrayForEach(item, list)
+    {
+        const cJSON *name = cJSON_GetObjectItemCaseSensitive(item, "name"), *io = cJSON_GetObjectItemCaseSensitive(item, "io");
+        const cJSON *axis = cJSON_GetObjectItemCaseSensitive(item, "axis");
+        if (!cJSON_IsString(name) || !cJSON_IsNumber(io) || !cJSON_IsNumber(axis))
+            return bad_recipe("an input or output is not described");
+        const int kind = io->valueint, at = axis->valueint;
+        if (kind < OCT_IO_CODES || kind > OCT_IO_PIXELS_NHWC || (kind == OCT_IO_CODES ? at != 0 : at != 1 && at != 3))
+            return bad_recipe("an input or output is of no known kind");
+        OCT_TRY(oct_recipe_set_io(r, name->valuestring, (oct_io)kind, at));
+    }
+    return OCT_OK;
+}
+
 static oct_status read_settings(const char *text, size_t size, oct_stored_recipe *out)
 {
     oct_status s = OCT_OK;
     oct_recipe *r = out->recipe;
     cJSON *root = cJSON_ParseWithLength(text, size);
-    const cJSON *as_float = cJSON_GetObjectItemCaseSensitive(root, "float"), *batch = cJSON_GetObjectItemCaseSensitive(root, "batch"), *item;
-    const cJSON *held = cJSON_GetObjectItemCaseSensitive(root, "held");
-    if (!cJSON_IsBool(as_float) || !cJSON_IsNumber(batch) || !(batch->valuedouble >= 0 && batch->valuedouble <= INT32_MAX) || !cJSON_IsArray(held)) {
+    const cJSON *as_float = cJSON_GetObjectItemCaseSensitive(root, "float"), *batch = cJSON_GetObjectItemCaseSensitive(root, "batch");
+    const cJSON *held = cJSON_GetObjectItemCaseSensitive(root, "held"), *io = cJSON_GetObjectItemCaseSensitive(root, "io");
+    if (!cJSON_IsBool(as_float) || !cJSON_IsNumber(batch) || !(batch->valuedouble >= 0 && batch->valuedouble <= INT32_MAX) || !cJSON_IsArray(held) || !cJSON_IsArray(io)) {
         s = bad_recipe("a setting is missing");
         goto done;
     }
@@ -128,15 +166,8 @@ static oct_status read_settings(const char *text, size_t size, oct_stored_recipe
     out->opts.batch = (int64_t)batch->valuedouble;
     OCT_TRY_DONE(get_texts(r->arena, root, "dims", &out->opts.dims, &out->opts.dim_count));
     OCT_TRY_DONE(get_texts(r->arena, root, "taps", &out->opts.taps, &out->opts.tap_count));
-    cJSON_ArrayForEach(item, held)
-    {
-        const cJSON *layer = cJSON_GetObjectItemCaseSensitive(item, "layer"), *reason = cJSON_GetObjectItemCaseSensitive(item, "reason");
-        if (!cJSON_IsString(layer) || !cJSON_IsString(reason)) {
-            s = bad_recipe("a held layer has no name or reason");
-            goto done;
-        }
-        OCT_TRY_DONE(oct_recipe_hold(r, layer->valuestring, reason->valuestring));
-    }
+    OCT_TRY_DONE(read_held(held, r));
+    OCT_TRY_DONE(read_io(io, r));
 done:
     cJSON_Delete(root);
     return s;
