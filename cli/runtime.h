@@ -13,6 +13,8 @@ typedef struct cli_runtime {
     {"--input-type", NULL, CLI_TEXTS, &(r)->inputs, "NAME=TYPE", "what an input takes: codes (no conversion), pixels, pixels-nhwc (bytes 0 to 255; normalisation folded in)", 0, 0}, \
     {"--output-type", NULL, CLI_TEXTS, &(r)->outputs, "NAME=codes", "an output as the codes that the model computes", 0, 0}
 
+/* The plan args[0] with other weights (NAME=FILE.npy), ranges (NAME=MIN,MAX) and more taps, to the file `output`. 0 or the exit status. */
+int cli_refit(const cli *c, const cli_texts *weights, const cli_texts *ranges, const cli_texts *taps, const char *output);
 /* All of it into the builder. 0 or the exit status. */
 int cli_runtime_apply(const cli *c, const cli_runtime *r, oct_builder *b);
 

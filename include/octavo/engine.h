@@ -101,6 +101,23 @@ OCT_API OCT_MUST_USE oct_status oct_plan_get_profile(const oct_plan *plan, const
 /* Of an input, output or tap that holds 8-bit codes: real = (code - zero) * scale, zero in the port's own type. USAGE when it holds none. */
 OCT_API OCT_MUST_USE oct_status oct_plan_get_quant(const oct_plan *plan, const char *name, float *scale, int32_t *zero);
 
+/* --- the same plan with other numbers: for plans with options.refit or a profile --- */
+typedef struct oct_refit_weight {
+    const char *name;   /* an initializer of the source model */
+    oct_tensor tensor;  /* of its type and shape */
+} oct_refit_weight;
+typedef struct oct_refit_range {
+    const char *name;   /* a tensor that the plan has a range for (calibrated mode) */
+    float min, max;
+} oct_refit_range;
+/* A new plan with these weights and ranges; steps, precision and kernels stay, nothing is timed, the old plan lives on. It equals a build of
+ * the changed model with the same decisions. USAGE for an unknown name or a plan that carries no recipe, CONTENT for another type or shape,
+ * DEMAND naming the step when the numbers would need other steps (scales that were equal and are not any more, for instance). */
+OCT_API OCT_MUST_USE oct_status oct_plan_refit(const oct_plan *plan, const oct_refit_weight *weights, int weight_count, const oct_refit_range *ranges,
+                                               int range_count, oct_plan **out);
+/* A new plan that also keeps these tensors of the source model readable (oct_context_get_tap). That costs fusions around them. */
+OCT_API OCT_MUST_USE oct_status oct_plan_add_taps(const oct_plan *plan, const char *const *names, int count, oct_plan **out);
+
 /* Steps as JSON: {"steps":[{"name","sources","op","precision","tactic","shapes","scales","macs","reason"}], ...}. */
 OCT_API OCT_MUST_USE oct_status oct_plan_inspect_json(const oct_plan *plan, char **json);
 
@@ -114,7 +131,7 @@ OCT_API void oct_context_destroy(oct_context *context);
  * results are those of a build for that shape), liboctavo_rt answers UNSUPPORTED. USAGE naming the axis when it is outside the profile;
  * the context then goes on with its old shape. */
 OCT_API OCT_MUST_USE oct_status oct_context_set_shape(oct_context *context, const char *input, int rank, const int64_t *dims);
-/* Input, output or tap of the shape that runs; valid until the next oct_context_set_shape. */
+/* Input, output or tap of the shape that runs; valid until the next oct_context_set_shape. USAGE while the inputs do not agree. */
 OCT_API OCT_MUST_USE oct_status oct_context_get_port(const oct_context *context, const char *name, oct_port *out);
 /* Bind an input by name. The tensor is borrowed until after run; dtype and dims must equal the port's. */
 OCT_API OCT_MUST_USE oct_status oct_context_set_input(oct_context *context, const char *name, const oct_tensor *tensor);

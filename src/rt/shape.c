@@ -145,6 +145,8 @@ oct_status oct_context_set_shape(oct_context *c, const char *input, int rank, co
 oct_status oct_context_get_port(const oct_context *c, const char *name, oct_port *out)
 {
     const oct_plan_port *port = oct_plan_find_port(c->active, name);
+    if (!c->settled)
+        return oct_context_unsettled(c);
     if (!port)
         return oct_fail_node(oct_fail(OCT_ERR_USAGE, "the plan has no input, output or tap '%s'", name), name);
     oct_plan_describe_port(c->active, port, out);
