@@ -4,12 +4,14 @@
 #include <string.h>
 
 #include "calibration.h"
+#include "runtime.h"
 
 typedef struct job {
     const char *output, *cache, *tactic;
-    cli_texts ranges, precisions, dims, taps, timing_merge;
+    cli_texts ranges, precisions, dims, taps, timing_merge, weights;
     bool int8, as_float;
     cli_calibration calibration;
+    cli_runtime runtime;
     oct_quant_options quant;
     oct_build_options build;
     int64_t level, samples, skipped;
@@ -42,6 +44,8 @@ static int check(const cli *c, job *j)
 {
     if (!j->output)
         return cli_error(c, OCT_ERR_USAGE, "-o PLAN is missing");
+    if (j->weights.count && !cli_is_plan_file(c->args[0]))
+        return cli_error(c, OCT_ERR_USAGE, "--weights is for a plan that was built with --refit: '%s' is none", c->args[0]);
     if (j->int8 && j->as_float)
         return cli_error(c, OCT_ERR_USAGE, "--int8 and --float exclude each other");
     if (j->cache && c->o.data)
@@ -111,6 +115,8 @@ static int fill(const cli *c, job *j, oct_model *model, oct_builder *b)
         s = cli_keep_preprocess(model, &pre);
     if (!status && s == OCT_OK && j->int8 && !j->cache && !c->o.data && !j->ranges.count && !oct_model_is_quantized(model))
         status = cli_error(c, OCT_ERR_USAGE, "--int8 of a float model wants ranges (--calib, --range or --data): none are ever made up");
+    if (!status && s == OCT_OK)
+        status = cli_runtime_apply(c, &j->runtime, b);
     return status || s == OCT_OK ? status : cli_report(c, s);
 }
 
@@ -157,6 +163,27 @@ static void print_result(const cli *c, const job *j, const oct_plan *plan, const
     cJSON_Delete(report);
 }
 
+/* MODEL is a plan: only numbers and taps can change. */
+static int refit(const cli *c, const job *j)
+{
+    if (j->cache || c->o.data || c->o.batch || j->precisions.count || j->dims.count || j->int8 || j->as_float || j->tactic || j->runtime.profiles.count ||
+        j->runtime.inputs.count || j->runtime.outputs.count)
+        return cli_error(c, OCT_ERR_USAGE, "a plan keeps how it was built: of '%s' --weights, --range and --tap can change", c->args[0]);
+    double start = cli_seconds();
+    int status = cli_refit(c, &j->weights, &j->ranges, &j->taps, j->output);
+    if (!status && c->o.json) {
+        cJSON *root = cJSON_CreateObject();
+        cJSON_AddStringToObject(root, "model", c->args[0]);
+        cJSON_AddStringToObject(root, "output", j->output);
+        cJSON_AddNumberToObject(root, "bytes", (double)cli_file_size(j->output));
+        cJSON_AddNumberToObject(root, "seconds", cli_seconds() - start);
+        cli_print_json(root);
+    } else if (!status && !c->o.quiet) {
+        printf("%s: refitted, %lld bytes, %.1f s\n", j->output, (long long)cli_file_size(j->output), cli_seconds() - start);
+    }
+    return status;
+}
+
 int cmd_build(int argc, char **argv)
 {
     job j = {.level = 2};
@@ -175,12 +202,16 @@ int cmd_build(int argc, char **argv)
         {"--timing-cache", NULL, CLI_TEXT, &j.build.timing_cache, "FILE", "measured times: read when it is there, then updated", 0, 0},
         {"--timing-merge", NULL, CLI_TEXTS, &j.timing_merge, "FILE", "further timing caches to read; may be repeated", 0, 0},
         {"--tactic", NULL, CLI_TEXT, &j.tactic, "random:SEED", "kernels at random, for tests", 0, 0},
+        {"--refit", NULL, CLI_FLAG, &j.build.refit, NULL, "the plan carries its model, so that weights, ranges and taps can be changed later", 0, 0},
+        {"--weights", NULL, CLI_TEXTS, &j.weights, "NAME=FILE.npy", "of a plan with --refit: new contents of an initializer; may be repeated", 0, 0},
+        CLI_RUNTIME_OPTIONS(&j.runtime),
         CLI_CALIBRATION_OPTIONS(&j.calibration),
         {0}};
-    cli c = {.command = "build", .usage = "MODEL -o PLAN",
+    cli c = {.command = "build", .usage = "MODEL|PLAN -o PLAN",
              .summary = "Build a plan for this machine; --batch sets a free first dimension (default 1).\n"
                         "Calibrated mode: a float model with --calib, --range or --data; INT8 is used where it makes the model faster, never without a range.\n"
-                        "Explicit mode: a model with Q/DQ layers, whose scales are obeyed.",
+                        "Explicit mode: a model with Q/DQ layers, whose scales are obeyed.\n"
+                        "Refit: a plan that was built with --refit or --profile, with --weights, --range and --tap; nothing is searched again.",
              .options = own, .arg_min = 1, .arg_max = 1};
     int status = 0;
     oct_model *model = NULL;
@@ -189,6 +220,10 @@ int cmd_build(int argc, char **argv)
     double start = cli_seconds();
     if (!cli_parse(&c, argc, argv, &status) || (status = check(&c, &j)))
         goto done;
+    if (cli_is_plan_file(c.args[0])) {
+        status = refit(&c, &j);
+        goto done;
+    }
     oct_status s = oct_model_load(c.args[0], &model);
     if (s == OCT_OK)
         s = oct_builder_create(model, &b);

@@ -134,11 +134,12 @@ static void print_text(const cli_session *s, const char *folder)
 
 int cmd_run(int argc, char **argv)
 {
-    cli_texts inputs = {0}, dims = {0};
+    cli_texts inputs = {0}, dims = {0}, taps = {0};
     const char *folder = NULL;
     bool as_float = false;
     cli_option own[] = {{"--input", "-i", CLI_TEXTS, &inputs, "NAME=FILE", ".npy of an input (NAME= may be left out when there is one input)", 0, 0},
                         {"--output-dir", "-o", CLI_TEXT, &folder, "DIR", "one .npy per output goes here ('/' and ':' in names become '_')", 0, 0},
+                        {"--tap", "-t", CLI_TEXTS, &taps, "NAME", "also this tensor of the source model, as floats; of a plan: kept by build --tap, or built with --refit", 0, 0},
                         {"--float", NULL, CLI_FLAG, &as_float, NULL, "of an ONNX file: every layer in float", 0, 0},
                         {"--dim", NULL, CLI_TEXTS, &dims, "NAME=N", "of an ONNX file: value of a free dimension", 0, 0},
                         {0}};
@@ -148,7 +149,7 @@ int cmd_run(int argc, char **argv)
     int64_t samples = 0;
     cli_subject subject = {0};
     cli_arrays arrays = {0};
-    cli_session session = {0};
+    cli_session session = {.taps = &taps};
     cJSON *root = cJSON_CreateObject();
     if (!cli_parse(&c, argc, argv, &status))
         goto done;

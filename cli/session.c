@@ -39,12 +39,84 @@ static oct_status build_for_arrays(cli_session *s, const cli *c, const oct_model
             }
     for (int i = 0; status == OCT_OK && given && i < given->count; i++)
         dims[count++] = given->items[i];
-    oct_build_options options = {.batch = batch < n ? batch : n, .dims = dims, .dim_count = (int)count, .mode = as_float ? OCT_BUILD_FLOAT : OCT_BUILD_FASTEST};
+    oct_build_options options = {.batch = batch < n ? batch : n, .dims = dims, .dim_count = (int)count, .mode = as_float ? OCT_BUILD_FLOAT : OCT_BUILD_FASTEST,
+                                 .taps = s->taps ? s->taps->items : NULL, .tap_count = s->taps ? s->taps->count : 0};
     if (status == OCT_OK)
         status = oct_plan_build(m, &options, &s->owned);
     free(texts);
     free(dims);
     return status;
+}
+
+/* Does the plan take other shapes than the one it shows? */
+static bool has_profile(const oct_plan *plan)
+{
+    oct_port p;
+    int64_t min[OCT_MAX_RANK], opt[OCT_MAX_RANK], max[OCT_MAX_RANK];
+    for (int i = 0; i < oct_plan_input_count(plan); i++)
+        if (oct_plan_get_input(plan, i, &p) == OCT_OK && oct_plan_get_profile(plan, p.name, min, opt, max) == OCT_OK && memcmp(min, max, sizeof *min * (size_t)p.rank) != 0)
+            return true;
+    return false;
+}
+
+/* A plan with a profile: the shapes of the arrays, and the ports that follow from them. */
+static oct_status take_shapes(cli_session *s, const cli_arrays *a)
+{
+    oct_status status = OCT_OK;
+    for (int i = 0; status == OCT_OK && i < s->input_count; i++)
+        status = oct_context_set_shape(s->context, s->inputs[i].name, a->tensors[i].rank, a->tensors[i].dims);
+    for (int i = 0; status == OCT_OK && i < s->input_count; i++) {
+        status = oct_context_get_port(s->context, s->inputs[i].name, &s->inputs[i]);
+        memcpy(s->bound[i].dims, s->inputs[i].dims, sizeof s->bound[i].dims);
+    }
+    for (int i = 0; status == OCT_OK && i < s->output_count; i++) {
+        status = oct_context_get_port(s->context, s->outputs[i].port.name, &s->outputs[i].port);
+        s->outputs[i].port.dtype = s->outputs[i].tap ? OCT_F32 : s->outputs[i].port.dtype;
+    }
+    return status;
+}
+
+static bool keeps(const oct_plan *plan, const char *name)
+{
+    oct_port p;
+    return oct_plan_get_tap(plan, name, &p) == OCT_OK;
+}
+
+/* Taps that the plan does not keep are added from what it was made of. */
+static oct_status add_taps(cli_session *s)
+{
+    int missing = 0;
+    const char **names = s->taps && s->taps->count ? calloc((size_t)s->taps->count, sizeof *names) : NULL;
+    for (int i = 0; names && i < s->taps->count; i++)
+        if (!keeps(s->plan, s->taps->items[i]))
+            names[missing++] = s->taps->items[i];
+    oct_status status = missing ? oct_plan_add_taps(s->plan, names, missing, &s->owned) : OCT_OK;
+    free(names);
+    return status;
+}
+
+static bool is_output(const cli_session *s, const char *name)
+{
+    for (int i = 0; i < s->output_count; i++)
+        if (strcmp(s->outputs[i].port.name, name) == 0)
+            return true;
+    return false;
+}
+
+static oct_status read_taps(cli_session *s)
+{
+    for (int i = 0; s->taps && i < s->taps->count; i++) {
+        cli_output *o = &s->outputs[s->output_count];
+        if (is_output(s, s->taps->items[i]))
+            continue;
+        oct_status status = oct_plan_get_tap(s->plan, s->taps->items[i], &o->port);
+        if (status != OCT_OK)
+            return status;
+        o->port.dtype = OCT_F32;
+        o->tap = true;
+        s->output_count++;
+    }
+    return OCT_OK;
 }
 
 static oct_status read_ports(cli_session *s)
@@ -54,7 +126,7 @@ static oct_status read_ports(cli_session *s)
     s->inputs = calloc((size_t)s->input_count + 1, sizeof *s->inputs);
     s->bound = calloc((size_t)s->input_count + 1, sizeof *s->bound);
     s->fill = calloc((size_t)s->input_count + 1, sizeof *s->fill);
-    s->outputs = calloc((size_t)s->output_count + 1, sizeof *s->outputs);
+    s->outputs = calloc((size_t)s->output_count + (s->taps ? (size_t)s->taps->count : 0) + 1, sizeof *s->outputs);
     if (!s->inputs || !s->bound || !s->fill || !s->outputs)
         return OCT_ERR_MEMORY;
     oct_status status = OCT_OK;
@@ -70,27 +142,32 @@ static oct_status read_ports(cli_session *s)
     }
     for (int i = 0; status == OCT_OK && i < s->output_count; i++)
         status = oct_plan_get_output(s->plan, i, &s->outputs[i].port);
-    return status;
+    return status == OCT_OK ? read_taps(s) : status;
 }
 
 oct_status cli_session_open(cli_session *s, const cli *c, const cli_subject *subject, const cli_arrays *arrays, int64_t batch, const cli_texts *dims,
                             bool as_float)
 {
     oct_status status = OCT_OK;
-    *s = (cli_session){.plan = subject->plan};
+    *s = (cli_session){.plan = subject->plan, .taps = s->taps};
     if (!s->plan && arrays && arrays->count) {
         status = build_for_arrays(s, c, subject->model, arrays, dims, as_float);
     } else if (!s->plan) {
         oct_build_options options = {.batch = c->o.batch ? c->o.batch : batch, .dims = dims ? dims->items : NULL, .dim_count = dims ? dims->count : 0,
-                                     .mode = as_float ? OCT_BUILD_FLOAT : OCT_BUILD_FASTEST};
+                                     .mode = as_float ? OCT_BUILD_FLOAT : OCT_BUILD_FASTEST,
+                                 .taps = s->taps ? s->taps->items : NULL, .tap_count = s->taps ? s->taps->count : 0};
         status = oct_plan_build(subject->model, &options, &s->owned);
     }
+    else
+        status = add_taps(s);
     if (status == OCT_OK) {
-        s->plan = s->plan ? s->plan : s->owned;
+        s->plan = s->owned ? s->owned : s->plan;
         status = read_ports(s);
     }
     if (status == OCT_OK)
         status = oct_context_create(s->plan, (int)c->o.threads, &s->context);
+    if (status == OCT_OK && arrays && has_profile(s->plan))
+        status = take_shapes(s, arrays);
     if (status != OCT_OK)
         cli_session_close(s);
     return status;
@@ -133,11 +210,17 @@ oct_status cli_session_bind(cli_session *s, const oct_tensor *tensors, int64_t f
     return OCT_OK;
 }
 
-static oct_status append(cli_output *o, const oct_tensor *y, int64_t rows, int64_t of)
+/* The output, whole, behind what there is; of a batch of `of` samples the first `rows` count. */
+static oct_status append(const oct_context *context, cli_output *o, int64_t rows, int64_t of)
 {
-    int64_t bytes = oct_tensor_count(y) * (int64_t)oct_dtype_size(y->dtype);
-    if (of)
-        bytes = bytes / of * rows;
+    oct_status status = OCT_OK;
+    oct_tensor y = {.dtype = o->port.dtype, .rank = o->port.rank};
+    memcpy(y.dims, o->port.dims, sizeof y.dims);
+    if (!o->tap)
+        status = oct_context_get_output(context, o->port.name, &y);
+    if (status != OCT_OK)
+        return status;
+    int64_t bytes = oct_tensor_count(&y) * (int64_t)oct_dtype_size(y.dtype);
     if (o->bytes + bytes > o->capacity) {
         int64_t larger = (o->bytes + bytes) * 2;
         char *p = realloc(o->data, (size_t)larger + 1);
@@ -146,22 +229,20 @@ static oct_status append(cli_output *o, const oct_tensor *y, int64_t rows, int64
         o->data = p;
         o->capacity = larger;
     }
-    if (bytes)
-        memcpy(o->data + o->bytes, y->data, (size_t)bytes);
-    o->bytes += bytes;
+    if (o->tap)
+        status = oct_context_get_tap(context, o->port.name, (float *)(void *)(o->data + o->bytes), oct_tensor_count(&y));
+    else if (bytes)
+        memcpy(o->data + o->bytes, y.data, (size_t)bytes);
+    o->bytes += of ? bytes / of * rows : bytes;
     o->rows += rows;
-    return OCT_OK;
+    return status;
 }
 
 oct_status cli_session_run(cli_session *s, int64_t count)
 {
     oct_status status = oct_context_run(s->context);
-    for (int i = 0; status == OCT_OK && i < s->output_count; i++) {
-        oct_tensor y;
-        status = oct_context_get_output(s->context, s->outputs[i].port.name, &y);
-        if (status == OCT_OK)
-            status = append(&s->outputs[i], &y, count, s->batch);
-    }
+    for (int i = 0; status == OCT_OK && i < s->output_count; i++)
+        status = append(s->context, &s->outputs[i], count, s->batch);
     return status;
 }
 

@@ -5,6 +5,7 @@
 #include "source.h"
 
 typedef struct cli_output {
+    bool tap;            /* read as float32 with oct_context_get_tap */
     oct_port port;       /* of one run */
     char *data;
     int64_t rows;        /* joined along the first axis */
@@ -20,7 +21,8 @@ typedef struct cli_session {
     oct_tensor *bound;   /* per input: what a run reads; data is owned where it is filled up */
     void **fill;
     int input_count, output_count;
-    cli_output *outputs;
+    cli_output *outputs; /* taps stand behind the plan's outputs */
+    const cli_texts *taps; /* set before open: tensors of the source model to read beside the outputs; NULL = none */
 } cli_session;
 
 /* Build (or take) the plan. arrays may be NULL; then free dimensions follow --batch (else `batch`) and `dims` alone. With

@@ -67,6 +67,19 @@ oct_status oct_build_bind(oct_graph *g, const oct_build_options *opts)
     return oct_graph_bind(g, values);
 }
 
+/* Scale and zero of the ports that hold codes: what a caller who binds or reads codes needs. */
+static void describe_ports(const oct_graph *g, oct_draft *d)
+{
+    for (int which = OCT_PORT_INPUT; which <= OCT_PORT_TAP; which++)
+        for (int64_t i = 0; i < d->port_count[which]; i++) {
+            const oct_value *v = oct_value_find(g, d->port_names[which][i]);
+            if (v && v->quant && v->quant->n == 1 && (v->dtype == OCT_U8 || v->dtype == OCT_S8)) {
+                d->ports[which][i].scale = v->quant->scale[0];
+                d->ports[which][i].zero = v->quant->zero[0];
+            }
+        }
+}
+
 oct_status oct_build_lower_with(oct_graph *g, oct_isa isa, const oct_tactics *tactics, oct_plan **out)
 {
     oct_status s = OCT_OK;
@@ -75,6 +88,7 @@ oct_status oct_build_lower_with(oct_graph *g, oct_isa isa, const oct_tactics *ta
     OCT_TRY_DONE(oct_lower_create(g, isa, &l));
     oct_tactics_install(tactics, l);
     OCT_TRY_DONE(oct_lower_graph(l));
+    describe_ports(g, l->d);
     for (int64_t i = 0; i < g->meta_count; i++)
         OCT_TRY_DONE(oct_draft_meta(l->d, g->meta_keys[i], g->meta_values[i]));
     OCT_TRY_DONE(oct_build_memory(l->d));

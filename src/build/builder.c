@@ -5,7 +5,9 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include "build/bind_io.h"
 #include "build/build.h"
+#include "build/family.h"
 #include "build/precision.h"
 #include "build/tactics.h"
 #include "onnx/model.h"
@@ -32,6 +34,8 @@ void oct_builder_destroy(oct_builder *b)
     oct_ranges_destroy(b->cache);
     oct_ranges_destroy(b->user);
     free(b->constraints);
+    free(b->profiles);
+    free(b->io);
     free(b->report);
     oct_arena_destroy(b->arena);
     free(b);
@@ -180,7 +184,7 @@ static oct_status fill_recipe(const oct_builder *b, const oct_build_options *opt
     for (int64_t i = 0; i < b->constraint_count; i++)
         if (b->constraints[i].precision == OCT_LAYER_FLOAT)
             OCT_TRY(oct_recipe_hold(r, b->constraints[i].layer, "held in float by request"));
-    return OCT_OK;
+    return oct_io_fill(b, r);
 }
 
 /* Steps were timed one by one on a machine that may be busy: whole runs decide whether the kernels by time are kept. */
@@ -258,6 +262,7 @@ oct_status oct_builder_build(oct_builder *b, const oct_build_options *opts, oct_
     oct_plan *plan = NULL;
     oct_build_notes notes = {0};
     oct_search_result found = {0};
+    oct_build_options tuned;
     opts = opts ? opts : &none;
     free(b->report);
     b->report = NULL;
@@ -266,9 +271,12 @@ oct_status oct_builder_build(oct_builder *b, const oct_build_options *opts, oct_
     OCT_TRY_DONE(oct_recipe_create(&r));
     notes.arena = r->arena;
     OCT_TRY_DONE(fill_recipe(b, opts, r));
+    OCT_TRY_DONE(oct_family_options(b, opts, r, &tuned)); /* for the profile's opt shape from here on */
+    opts = &tuned;
     OCT_TRY_DONE(build_by_recipe(b, opts, r, &found, &plan));
     OCT_TRY_DONE(check_constraints(b, opts, plan, &notes));
     OCT_TRY_DONE(oct_build_report(b->model->graph, plan, r, &found, &notes, &b->report));
+    OCT_TRY_DONE(oct_family_complete(b, opts, r, &plan));
     *out = plan;
     plan = NULL;
 done:

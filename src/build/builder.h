@@ -10,12 +10,27 @@ typedef struct oct_constraint {
     oct_layer_precision precision;
 } oct_constraint;
 
+/* Shapes of one input, in the model's order of axes. */
+typedef struct oct_profile {
+    const oct_value *input;     /* of the model */
+    int64_t min[OCT_MAX_RANK], opt[OCT_MAX_RANK], max[OCT_MAX_RANK];
+} oct_profile;
+
+typedef struct oct_io_wish {
+    const char *name;
+    oct_io io;
+} oct_io_wish;
+
 struct oct_builder {
     const oct_model *model;     /* borrowed */
     oct_arena *arena;           /* owns names of layers */
     oct_ranges *cache, *user;   /* owned; NULL = none */
     oct_constraint *constraints;
     int64_t constraint_count, constraint_capacity;
+    oct_io_wish *io;
+    int64_t io_count, io_capacity;
+    oct_profile *profiles;      /* one an input at most */
+    int64_t profile_count, profile_capacity;
     char *report;               /* of the last build; malloc'd */
 };
 

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include "build/bind_io.h"
 #include "build/build.h"
 #include "build/tactics.h"
 #include "qparam/insert.h"
@@ -28,6 +29,7 @@ void oct_recipe_destroy(oct_recipe *r)
     oct_ranges_destroy(r->ranges);
     oct_tactics_destroy(r->tactics);
     free(r->held);
+    free(r->io);
     oct_arena_destroy(r->arena);
     free(r);
 }
@@ -38,6 +40,22 @@ oct_status oct_recipe_hold(oct_recipe *r, const char *layer, const char *reason)
     OCT_TRY(oct_arena_strdup(r->arena, layer, &name));
     OCT_TRY(oct_arena_strdup(r->arena, reason, &why));
     return OCT_PUSH(r->held, r->held_count, r->held_capacity, ((oct_held){name, why}));
+}
+
+oct_status oct_recipe_set_io(oct_recipe *r, const char *name, oct_io io, int channel_axis)
+{
+    char *kept;
+    OCT_TRY(oct_arena_strdup(r->arena, name, &kept));
+    return OCT_PUSH(r->io, r->io_count, r->io_capacity, ((oct_recipe_io){kept, io, channel_axis}));
+}
+
+int oct_recipe_model_axis(const oct_recipe *r, const char *input, int axis)
+{
+    static const int from_nhwc[] = {0, 2, 3, 1};
+    for (int64_t i = 0; i < r->io_count; i++)
+        if (r->io[i].io == OCT_IO_PIXELS_NHWC && r->io[i].channel_axis == 1 && axis < 4 && strcmp(r->io[i].name, input) == 0)
+            return from_nhwc[axis];
+    return axis;
 }
 
 static oct_status mark_taps(oct_graph *g, const oct_build_options *opts)
@@ -89,5 +107,17 @@ oct_status oct_recipe_finish(const oct_recipe *r, oct_graph *g, const oct_build_
     if (r->ranges && !r->as_float)
         OCT_TRY(oct_insert_qdq(g, r->ranges, false));
     OCT_TRY(oct_build_bind(g, opts));
-    return oct_opt_run(&(oct_opt){.g = g, .stages = OCT_OPT_EXPORT | OCT_OPT_FUSE | (r->as_float ? 0 : OCT_OPT_QDQ), .fold = oct_build_fold});
+    OCT_TRY(oct_opt_run(&(oct_opt){.g = g, .stages = OCT_OPT_EXPORT | OCT_OPT_FUSE | (r->as_float ? 0 : OCT_OPT_QDQ), .fold = oct_build_fold}));
+    return oct_bind_io(g, r);
+}
+
+oct_status oct_recipe_plan(const oct_recipe *r, const oct_graph *source, const oct_build_options *opts, oct_isa isa, oct_plan **out)
+{
+    oct_graph *g = NULL;
+    OCT_TRY(oct_recipe_export(r, source, opts, &g));
+    oct_status s = oct_recipe_finish(r, g, opts);
+    if (s == OCT_OK)
+        s = oct_build_lower_with(g, isa, r->tactics, out);
+    oct_graph_destroy(g);
+    return s;
 }

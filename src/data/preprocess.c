@@ -66,7 +66,7 @@ oct_status oct_pixel_plan_make(const oct_port *port, const oct_preprocess *pre, 
     plan.bgr = p->color == 2;
     for (int c = 0; c < plan.channels; c++)
         for (int v = 0; v < 256; v++)
-            plan.table[c][v] = ((float)v / 255.0f - p->mean[c]) / p->std[c];
+            plan.table[c][v] = oct_pixel_value(p, c, v);
     *out = plan;
     return OCT_OK;
 }

@@ -6,6 +6,9 @@
 #include "base/status.h"
 #include "data/image.h"
 
+/* Input value of a pixel v in 0..255 in channel c of the model: the one place of this arithmetic, in float. */
+static inline float oct_pixel_value(const oct_preprocess *p, int c, int v) { return ((float)v / 255.0f - p->mean[c]) / p->std[c]; }
+
 /* What a preprocess means for one input port. */
 typedef struct oct_pixel_plan {
     oct_preprocess pre;

@@ -108,6 +108,14 @@ static oct_status check_tensor(const oct_plan *p, int32_t i)
 }
 
 /* --- ports, metadata --- */
+static bool fits_quant(const oct_plan_port *port)
+{
+    if (port->scale == 0)
+        return port->zero == 0;
+    const bool s8 = port->dtype == OCT_S8;
+    return (s8 || port->dtype == OCT_U8) && port->scale > 0 && port->scale <= 3.4e38f && port->zero >= (s8 ? -128 : 0) && port->zero <= (s8 ? 127 : 255);
+}
+
 static oct_status check_port(const oct_plan *p, const oct_plan_port *port, const char *what, int32_t i, int which)
 {
     bool fits = is_string(p, port->name) && port->tensor >= 0 && port->tensor < p->tensor_count && port->rank <= OCT_MAX_RANK;
@@ -120,7 +128,7 @@ static oct_status check_port(const oct_plan *p, const oct_plan_port *port, const
         if (which == OCT_PORT_OUTPUT)
             fits = fits && t->place == OCT_PLACE_ARENA && oct_check_is_dense(t) && size == oct_dtype_size((oct_dtype)t->dtype);
     }
-    if (!fits)
+    if (!fits || !fits_quant(port))
         return oct_fail(OCT_ERR_CONTENT, "%s %d: a field is out of range", what, i);
     return OCT_OK;
 }

@@ -7,6 +7,8 @@
 
 /* Everything but the parameters: counts, offsets, strings, tensors, ports, steps. p points into the block. */
 oct_status oct_check_plan(const oct_plan *p);
+/* Profile and the plans for other shapes, against the plan that holds them (check_shapes.c). */
+oct_status oct_check_shapes(const oct_plan *p);
 /* Parameters and tensors of step s by the rules of its kind; tactic too. */
 oct_status oct_check_step(const oct_plan *p, const oct_plan_step *s);
 oct_status oct_check_conv(const oct_plan *p, const oct_plan_step *s, const oct_plan_tensor *const *in, const oct_plan_tensor *out);

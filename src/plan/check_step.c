@@ -100,6 +100,19 @@ static oct_status check_table(const step_view *v)
     return OCT_OK;
 }
 
+/* in[1]: dense tables, one or one a channel, of the type of the result. */
+static oct_status check_pixels(const step_view *v)
+{
+    const int32_t axis = ((const oct_p_axis *)v->params)->axis;
+    CHECK_INPUTS(2, 2);
+    const oct_plan_tensor *table = v->in[1];
+    CHECK_TYPES(v->in[0]->dtype == OCT_U8 && (v->out->dtype == OCT_U8 || v->out->dtype == OCT_F32) && table->dtype == v->out->dtype);
+    CHECK_PARAMS(axis == 1 || axis == 3);
+    CHECK_SHAPES(v->out->rank == 4 && same_dims(v->in[0], v->out) && table->rank == 2 && table->dims[1] == 256 && oct_check_is_dense(table) &&
+                 (table->dims[0] == 1 || table->dims[0] == v->out->dims[axis]));
+    return OCT_OK;
+}
+
 static oct_status check_qbinary(const step_view *v)
 {
     const oct_qbinary *q = &((const oct_p_qbinary *)v->params)->q;
@@ -300,6 +313,7 @@ static oct_status check_kind(const step_view *v)
     case OCT_STEP_QUANTIZE: return check_quantize(v, v->in[0], v->out);
     case OCT_STEP_DEQUANTIZE: return check_quantize(v, v->out, v->in[0]);
     case OCT_STEP_TABLE: return check_table(v);
+    case OCT_STEP_PIXELS: return check_pixels(v);
     case OCT_STEP_QADD:
     case OCT_STEP_QMUL: return check_qbinary(v);
     case OCT_STEP_POOL: return check_pool(v);

@@ -8,13 +8,17 @@
 #include "base/hash.h"
 #include "kernels/kernel.h"
 
+enum { MAX_SHAPES = 64 };
+
 static const size_t element_size[OCT_SEC_COUNT] = {
     [OCT_SEC_TENSORS] = sizeof(oct_plan_tensor), [OCT_SEC_INDEX] = sizeof(int32_t),         [OCT_SEC_STEPS] = sizeof(oct_plan_step),
     [OCT_SEC_PARAMS] = 1,                        [OCT_SEC_INPUTS] = sizeof(oct_plan_port),  [OCT_SEC_OUTPUTS] = sizeof(oct_plan_port),
     [OCT_SEC_TAPS] = sizeof(oct_plan_port),      [OCT_SEC_META] = sizeof(oct_plan_meta),    [OCT_SEC_STRINGS] = 1,
-    [OCT_SEC_CONST] = 1,
+    [OCT_SEC_CONST] = 1,                         [OCT_SEC_RECIPE] = 1,                   [OCT_SEC_PROFILE] = sizeof(oct_plan_profile),
+    [OCT_SEC_SHAPES] = 1,
 };
-static const char *const section_name[OCT_SEC_COUNT] = {"tensors", "index", "steps", "params", "inputs", "outputs", "taps", "metadata", "strings", "constants"};
+static const char *const section_name[OCT_SEC_COUNT] = {"tensors", "index",    "steps",   "params",    "inputs", "outputs", "taps",
+                                                        "metadata", "strings", "constants", "recipe", "profile", "shapes"};
 
 /* Magic, version, level, kernels, sections. */
 static oct_status check_header(const uint8_t *block, int64_t size)
@@ -55,7 +59,32 @@ static oct_status check_header(const uint8_t *block, int64_t size)
 static const void *section(const uint8_t *block, int which) { return block + ((const oct_plan_header *)block)->section[which].offset; }
 static int32_t section_count(const oct_plan_header *h, int which) { return (int32_t)(h->section[which].size / element_size[which]); }
 
-static oct_status open_block(const uint8_t *block, int64_t size, oct_plan *p)
+static oct_status open_block(const uint8_t *block, int64_t size, bool inner, oct_plan *p);
+
+/* The plans for other shapes: complete blocks, none of which holds further ones. */
+static oct_status open_shapes(const uint8_t *block, oct_plan *p)
+{
+    const oct_plan_section *s = &p->header->section[OCT_SEC_SHAPES];
+    const uint8_t *first = block + s->offset;
+    uint64_t count = 0;
+    for (uint64_t at = 0; at < s->size; count++) {
+        const oct_plan_header *h = (const oct_plan_header *)(const void *)(first + at);
+        if (s->size - at < sizeof *h || h->total < sizeof *h || h->total > s->size - at || h->total % OCT_ALIGN || count == MAX_SHAPES)
+            return oct_fail(OCT_ERR_CONTENT, "section 'shapes' is out of range");
+        at += h->total;
+    }
+    p->shapes = calloc(count + 1, sizeof *p->shapes);
+    if (!p->shapes)
+        return oct_fail(OCT_ERR_MEMORY, "cannot allocate a plan");
+    for (uint64_t at = 0; at < s->size;) {
+        const oct_plan_header *h = (const oct_plan_header *)(const void *)(first + at);
+        OCT_TRY(open_block(first + at, (int64_t)h->total, true, &p->shapes[p->shape_count++]));
+        at += h->total;
+    }
+    return OCT_OK;
+}
+
+static oct_status open_block(const uint8_t *block, int64_t size, bool inner, oct_plan *p)
 {
     OCT_TRY(check_header(block, size));
     const oct_plan_header *h = (const oct_plan_header *)block;
@@ -77,20 +106,29 @@ static oct_status open_block(const uint8_t *block, int64_t size, oct_plan *p)
         .meta_count = section_count(h, OCT_SEC_META),
         .strings = section(block, OCT_SEC_STRINGS),
         .constants = section(block, OCT_SEC_CONST),
+        .recipe = section(block, OCT_SEC_RECIPE),
+        .recipe_size = (int64_t)h->section[OCT_SEC_RECIPE].size,
+        .profile = h->section[OCT_SEC_PROFILE].size ? section(block, OCT_SEC_PROFILE) : NULL,
     };
-    return oct_check_plan(p);
+    if (inner && (p->recipe_size || p->profile || h->section[OCT_SEC_SHAPES].size))
+        return oct_fail(OCT_ERR_CONTENT, "section 'shapes' holds a plan with parts that only the outer one may have");
+    OCT_TRY(oct_check_plan(p));
+    if (!inner)
+        OCT_TRY(open_shapes(block, p));
+    return oct_check_shapes(p);
 }
 
 /* The plan object around a block, which stays the caller's on failure. */
 static oct_status wrap(const void *block, int64_t size, const char *name, oct_plan **out)
 {
-    oct_plan p;
+    oct_plan p = {0};
     oct_plan *kept = malloc(sizeof *kept);
     if (!kept)
         return oct_fail(OCT_ERR_MEMORY, "cannot allocate a plan");
-    oct_status s = open_block(block, size, &p);
+    oct_status s = open_block(block, size, false, &p);
     if (s != OCT_OK) {
         char text[512];
+        free(p.shapes);
         snprintf(text, sizeof text, "%s", oct_last_error()->message);
         free(kept);
         return oct_fail_file(s == OCT_ERR_CONTENT ? oct_fail(s, "'%s': %s", name, text) : s, name);
@@ -130,6 +168,7 @@ void oct_plan_destroy(oct_plan *plan)
 {
     if (!plan)
         return;
+    free(plan->shapes);
     oct_free(plan->owned);
     oct_file_unmap(&plan->map);
     free(plan);

@@ -62,7 +62,7 @@ typedef struct oct_p_binary { int32_t fn; float lo, hi; } oct_p_binary;
 typedef struct oct_p_fill { int32_t size; int32_t unused; uint64_t bits; } oct_p_fill; /* element of size bytes */
 /* PAD: mode is an oct_pad_mode (constant is FILL + COPY). begin[i] counts elements of output before input's element 0. */
 typedef struct oct_p_pad { int32_t mode; int32_t rank; int64_t begin[OCT_MAX_RANK]; } oct_p_pad;
-typedef struct oct_p_axis { int32_t axis; int32_t flag; } oct_p_axis; /* GATHER; ARG_MAX: flag = select_last_index */
+typedef struct oct_p_axis { int32_t axis; int32_t flag; } oct_p_axis; /* GATHER; ARG_MAX: flag = select_last_index; PIXELS: axis of the channels */
 typedef struct oct_p_reduce { int32_t fn; uint32_t axes; } oct_p_reduce; /* bit i = axis i is reduced; output view keeps dims of 1 */
 typedef struct oct_p_softmax { int32_t axis; int32_t log; } oct_p_softmax;
 typedef struct oct_p_layer_norm { int32_t axis; float eps; } oct_p_layer_norm; /* inputs x, scale [, bias] */

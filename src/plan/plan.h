@@ -12,7 +12,7 @@
 #include "plan/params.h"
 
 #define OCT_PLAN_MAGIC "OCTPLAN1" /* 8 bytes at the start of the file */
-#define OCT_PLAN_VERSION 1
+#define OCT_PLAN_VERSION 2
 
 typedef enum oct_step_kind {
     OCT_STEP_NONE = 0,
@@ -56,13 +56,27 @@ typedef struct oct_plan_port {
     int32_t tensor;           /* plan tensor: dense, plain order */
     uint32_t dtype, rank;     /* logical */
     int64_t dims[OCT_MAX_RANK];
+    float scale;              /* of 8-bit codes with one scale: real = (code - zero) * scale; 0 = no such codes */
+    int32_t zero;             /* of the logical dtype */
 } oct_plan_port;
+
+#define OCT_PROFILE_MAX_INPUTS 1024
+
+/* The shapes that a plan serves: one row an input, in their order, or no rows. Axes with the same symbol have the same length. */
+typedef struct oct_plan_profile {
+    int64_t min[OCT_MAX_RANK], opt[OCT_MAX_RANK], max[OCT_MAX_RANK]; /* opt is the shape of this block */
+    int32_t symbol[OCT_MAX_RANK]; /* -1 = fixed: min = max */
+} oct_plan_profile;
 
 typedef struct oct_plan_meta { uint32_t key, value; } oct_plan_meta;
 
 typedef struct oct_plan_section { uint64_t offset, size, hash; } oct_plan_section;
 enum { OCT_SEC_TENSORS, OCT_SEC_INDEX, OCT_SEC_STEPS, OCT_SEC_PARAMS, OCT_SEC_INPUTS, OCT_SEC_OUTPUTS, OCT_SEC_TAPS, OCT_SEC_META,
-       OCT_SEC_STRINGS, OCT_SEC_CONST, OCT_SEC_COUNT };
+       OCT_SEC_STRINGS, OCT_SEC_CONST,
+       OCT_SEC_RECIPE,        /* what the plan was made of, for other shapes, weights and ranges (build/recipe_file.c); may be empty */
+       OCT_SEC_PROFILE,       /* oct_plan_profile rows */
+       OCT_SEC_SHAPES,        /* complete plan blocks for other shapes of the profile, one behind the other; these have none of the three */
+       OCT_SEC_COUNT };
 
 typedef struct oct_plan_header {
     char magic[8];
@@ -89,6 +103,11 @@ struct oct_plan {
     int32_t meta_count;
     const char *strings;
     const uint8_t *constants;
+    const uint8_t *recipe;
+    int64_t recipe_size;      /* 0 = none */
+    const oct_plan_profile *profile; /* input_count rows, or NULL */
+    oct_plan *shapes;         /* plans inside this one's block; they own nothing */
+    int32_t shape_count;
     void *owned;              /* block from oct_alloc, or NULL when mapped */
     oct_map map;
 };
@@ -141,6 +160,14 @@ oct_status oct_draft_finish(const oct_draft *d, oct_plan **out);
 /* --- blocks and files --- */
 /* Takes over `owned` (from oct_alloc) on success; CONTENT naming `name` when anything is wrong. */
 oct_status oct_plan_from_block(void *owned, int64_t size, const char *name, oct_plan **out);
+/* One block of a plan, a recipe (size 0 = none), a profile (NULL = none) and plans for other shapes of it; all are copied. */
+oct_status oct_plan_compose(const oct_plan *plan, const void *recipe, int64_t recipe_size, const oct_plan_profile *profile, const oct_plan *const *shapes,
+                            int shape_count, oct_plan **out);
+/* Inputs and outputs of the same names, types and ranks: one plan can stand in for the other at another shape. */
+bool oct_plan_same_ports(const oct_plan *a, const oct_plan *b);
+bool oct_plan_has_dims(const oct_plan *p, const int64_t (*dims)[OCT_MAX_RANK]); /* are these the dims of its inputs? */
+const oct_plan_port *oct_plan_find_port(const oct_plan *p, const char *name);   /* input, output or tap; NULL */
+void oct_plan_describe_port(const oct_plan *p, const oct_plan_port *port, oct_port *out);
 size_t oct_step_params_size(oct_step_kind kind);
 /* Bytes that a step reads, writes and takes from the plan's constants (packed weights, constant operands), each counted once. */
 typedef struct oct_step_bytes { int64_t in, out, weights; } oct_step_bytes;

@@ -2,7 +2,7 @@
 #include <string.h>
 #include "plan/conv.h"
 
-static void fill_port(const oct_plan *p, const oct_plan_port *from, oct_port *out)
+void oct_plan_describe_port(const oct_plan *p, const oct_plan_port *from, oct_port *out)
 {
     oct_port r = {.name = oct_plan_string(p, from->name), .dtype = (oct_dtype)from->dtype, .rank = (int32_t)from->rank};
     for (uint32_t i = 0; i < from->rank; i++) {
@@ -20,7 +20,7 @@ oct_status oct_plan_get_input(const oct_plan *plan, int index, oct_port *out)
 {
     if (index < 0 || index >= plan->input_count)
         return oct_fail(OCT_ERR_USAGE, "input %d of %d", index, plan->input_count);
-    fill_port(plan, &plan->inputs[index], out);
+    oct_plan_describe_port(plan, &plan->inputs[index], out);
     return OCT_OK;
 }
 
@@ -28,7 +28,7 @@ oct_status oct_plan_get_output(const oct_plan *plan, int index, oct_port *out)
 {
     if (index < 0 || index >= plan->output_count)
         return oct_fail(OCT_ERR_USAGE, "output %d of %d", index, plan->output_count);
-    fill_port(plan, &plan->outputs[index], out);
+    oct_plan_describe_port(plan, &plan->outputs[index], out);
     return OCT_OK;
 }
 
@@ -47,8 +47,62 @@ oct_status oct_plan_get_tap(const oct_plan *plan, const char *name, oct_port *ou
         port = find_port(plan, plan->outputs, plan->output_count, name);
     if (!port)
         return oct_fail_node(oct_fail(OCT_ERR_USAGE, "the plan keeps no tensor '%s'", name), name);
-    fill_port(plan, port, out);
+    oct_plan_describe_port(plan, port, out);
     return OCT_OK;
+}
+
+const oct_plan_port *oct_plan_find_port(const oct_plan *p, const char *name)
+{
+    const oct_plan_port *port = find_port(p, p->inputs, p->input_count, name);
+    if (!port)
+        port = find_port(p, p->outputs, p->output_count, name);
+    return port ? port : find_port(p, p->taps, p->tap_count, name);
+}
+
+oct_status oct_plan_get_quant(const oct_plan *plan, const char *name, float *scale, int32_t *zero)
+{
+    const oct_plan_port *port = oct_plan_find_port(plan, name);
+    if (!port)
+        return oct_fail_node(oct_fail(OCT_ERR_USAGE, "the plan has no input, output or tap '%s'", name), name);
+    if (port->scale == 0)
+        return oct_fail_node(oct_fail(OCT_ERR_USAGE, "'%s' is %s without a scale", name, oct_dtype_name((oct_dtype)port->dtype)), name);
+    *scale = port->scale;
+    *zero = port->zero;
+    return OCT_OK;
+}
+
+oct_status oct_plan_get_profile(const oct_plan *plan, const char *input, int64_t *min, int64_t *opt, int64_t *max)
+{
+    const oct_plan_port *port = find_port(plan, plan->inputs, plan->input_count, input);
+    if (!port)
+        return oct_fail_node(oct_fail(OCT_ERR_USAGE, "the plan has no input '%s'", input), input);
+    const oct_plan_profile *row = plan->profile ? &plan->profile[port - plan->inputs] : NULL;
+    memcpy(min, row ? row->min : port->dims, sizeof port->dims);
+    memcpy(opt, row ? row->opt : port->dims, sizeof port->dims);
+    memcpy(max, row ? row->max : port->dims, sizeof port->dims);
+    return OCT_OK;
+}
+
+/* --- plans of several shapes --- */
+static bool same_list(const oct_plan *a, const oct_plan_port *x, int32_t n, const oct_plan *b, const oct_plan_port *y, int32_t m)
+{
+    bool same = n == m;
+    for (int32_t i = 0; same && i < n; i++)
+        same = x[i].dtype == y[i].dtype && x[i].rank == y[i].rank && strcmp(oct_plan_string(a, x[i].name), oct_plan_string(b, y[i].name)) == 0;
+    return same;
+}
+
+bool oct_plan_same_ports(const oct_plan *a, const oct_plan *b)
+{
+    return same_list(a, a->inputs, a->input_count, b, b->inputs, b->input_count) && same_list(a, a->outputs, a->output_count, b, b->outputs, b->output_count);
+}
+
+bool oct_plan_has_dims(const oct_plan *p, const int64_t (*dims)[OCT_MAX_RANK])
+{
+    for (int32_t i = 0; i < p->input_count; i++)
+        if (memcmp(p->inputs[i].dims, dims[i], sizeof dims[i][0] * p->inputs[i].rank) != 0)
+            return false;
+    return true;
 }
 
 const char *oct_plan_get_metadata(const oct_plan *plan, const char *key)

@@ -1,4 +1,4 @@
-/* The two texts of a calibration cache.  Private to src/qparam; files are opened in cache.c. */
+/* The two texts of a calibration cache; files are opened in cache.c, recipes (build/recipe_file.c) hold the JSON. */
 #ifndef OCT_QPARAM_CACHE_H
 #define OCT_QPARAM_CACHE_H
 

@@ -1,6 +1,6 @@
 /* The context: what one thread needs to run a plan.  Created once (memory, team, resolved views and kernels); run walks the steps and
  * allocates nothing. It decides nothing: steps were checked when the plan was opened. */
-#include "rt/exec.h"
+#include "rt/context.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,24 +18,12 @@ static oct_exec_fn *const exec_of[OCT_STEP_COUNT] = {
 #undef OCT_STEP_DEF
 };
 
-struct oct_context {
-    const oct_plan *plan;
-    oct_team *team;
-    uint8_t *arena, *workers;
-    oct_exec *execs;
-    oct_view *views;          /* of all steps, inputs before outputs */
-    const void **bound;       /* one an input: the caller's data, NULL = not set */
-    bool profile;
-    double *seconds;          /* one a step */
-    int64_t runs;
-};
-
 /* Data of a tensor without input memory; inputs get theirs in set_input. */
 static void *memory_of(const oct_context *c, const oct_plan_tensor *t)
 {
     switch (t->place) {
     case OCT_PLACE_ARENA: return c->arena + t->offset;
-    case OCT_PLACE_CONST: return (uint8_t *)(uintptr_t)c->plan->constants + t->offset;
+    case OCT_PLACE_CONST: return (uint8_t *)(uintptr_t)c->active->constants + t->offset;
     default: return NULL;
     }
 }
@@ -50,7 +38,7 @@ static oct_view view_of(const oct_context *c, const oct_plan_tensor *t)
 
 static oct_status resolve_steps(oct_context *c, int threads)
 {
-    const oct_plan *p = c->plan;
+    const oct_plan *p = c->active;
     oct_view *next = c->views;
     for (int32_t i = 0; i < p->step_count; i++) {
         const oct_plan_step *s = &p->steps[i];
@@ -82,23 +70,66 @@ static void advise_huge(void *memory, int64_t bytes)
         (void)madvise((void *)first, end - first, MADV_HUGEPAGE); /* advice: without effect where it is not known */
 }
 
-static oct_status allocate(oct_context *c, int threads)
+/* A block of at least `bytes` zeros at the front: the one that c has when it is large enough. */
+static oct_status reserve(uint8_t *have, int64_t have_bytes, int64_t bytes, uint8_t **out)
 {
-    const oct_plan *p = c->plan;
-    int64_t views = 0, worker = 0, workers;
+    if (have && have_bytes >= bytes) {
+        *out = have;
+        return OCT_OK;
+    }
+    OCT_TRY(oct_alloc(bytes, false, (void **)out));
+    advise_huge(*out, bytes);
+    memset(*out, 0, (size_t)bytes + OCT_ALIGN);
+    return OCT_OK;
+}
+
+/* Memory for c->active; `old` lends what is large enough. */
+static oct_status allocate(oct_context *c, const oct_context *old, int threads)
+{
+    const oct_plan *p = c->active;
+    int64_t views = 0, worker = 0;
     for (int32_t i = 0; i < p->step_count; i++) {
         views += (int64_t)p->steps[i].in_count + p->steps[i].out_count;
         worker = oct_max64(worker, p->steps[i].worker_bytes);
     }
-    OCT_TRY(oct_size_mul(worker, threads, &workers));
-    OCT_TRY(oct_alloc(p->header->arena_bytes, false, (void **)&c->arena));
-    advise_huge(c->arena, p->header->arena_bytes);
-    memset(c->arena, 0, (size_t)p->header->arena_bytes + OCT_ALIGN);
-    OCT_TRY(oct_alloc(workers, true, (void **)&c->workers));
+    OCT_TRY(oct_size_mul(worker, threads, &c->worker_bytes));
+    c->worker_bytes = oct_max64(c->worker_bytes, old->worker_bytes);
+    c->arena_bytes = oct_max64(p->header->arena_bytes, old->arena_bytes);
+    OCT_TRY(reserve(old->arena, old->arena_bytes, c->arena_bytes, &c->arena));
+    OCT_TRY(reserve(old->workers, old->worker_bytes, c->worker_bytes, &c->workers));
     OCT_TRY(oct_alloc(p->step_count * (int64_t)sizeof *c->execs, true, (void **)&c->execs));
     OCT_TRY(oct_alloc(views * (int64_t)sizeof *c->views, true, (void **)&c->views));
     OCT_TRY(oct_alloc(p->input_count * (int64_t)sizeof *c->bound, true, (void **)&c->bound));
     return oct_alloc(p->step_count * (int64_t)sizeof *c->seconds, true, (void **)&c->seconds);
+}
+
+/* What c has of its own, `but` not. */
+static void release(oct_context *c, const oct_context *but)
+{
+    if (c->arena != but->arena)
+        oct_free(c->arena);
+    if (c->workers != but->workers)
+        oct_free(c->workers);
+    oct_free(c->execs);
+    oct_free(c->views);
+    oct_free(c->bound);
+    oct_free(c->seconds);
+}
+
+oct_status oct_context_activate(oct_context *c, const oct_plan *plan)
+{
+    oct_status s = OCT_OK;
+    oct_context next = {.plan = c->plan, .active = plan, .team = c->team, .dims = c->dims, .settled = true, .profile = c->profile,
+                        .nan_before = oct_context_nan_count(c)};
+    memcpy(next.kept, c->kept, sizeof next.kept);
+    OCT_TRY_DONE(allocate(&next, c, oct_team_size(c->team)));
+    OCT_TRY_DONE(resolve_steps(&next, oct_team_size(c->team)));
+    release(c, &next);
+    *c = next;
+    return OCT_OK;
+done:
+    release(&next, c);
+    return s;
 }
 
 oct_status oct_context_create(const oct_plan *plan, int threads, oct_context **out)
@@ -109,8 +140,10 @@ oct_status oct_context_create(const oct_plan *plan, int threads, oct_context **o
         return oct_fail(OCT_ERR_MEMORY, "cannot allocate a context");
     c->plan = plan;
     OCT_TRY_DONE(oct_team_create(threads, &c->team));
-    OCT_TRY_DONE(allocate(c, oct_team_size(c->team)));
-    OCT_TRY_DONE(resolve_steps(c, oct_team_size(c->team)));
+    OCT_TRY_DONE(oct_alloc(plan->input_count * (int64_t)sizeof *c->dims, true, (void **)&c->dims));
+    for (int32_t i = 0; i < plan->input_count; i++)
+        memcpy(c->dims[i], plan->inputs[i].dims, sizeof c->dims[i]);
+    OCT_TRY_DONE(oct_context_activate(c, plan));
     *out = c;
 done:
     if (s != OCT_OK)
@@ -120,15 +153,14 @@ done:
 
 void oct_context_destroy(oct_context *c)
 {
+    static const oct_context none;
     if (!c)
         return;
     oct_team_destroy(c->team);
-    oct_free(c->arena);
-    oct_free(c->workers);
-    oct_free(c->execs);
-    oct_free(c->views);
-    oct_free(c->bound);
-    oct_free(c->seconds);
+    release(c, &none);
+    for (int i = 0; i < OCT_CONTEXT_KEPT; i++)
+        oct_plan_destroy(c->kept[i]);
+    oct_free(c->dims);
     free(c);
 }
 
@@ -160,7 +192,7 @@ static oct_status bad_input(const char *name, const oct_plan_port *port, const o
 
 oct_status oct_context_set_input(oct_context *c, const char *name, const oct_tensor *tensor)
 {
-    const oct_plan *p = c->plan;
+    const oct_plan *p = c->active;
     const oct_plan_port *port = find_port(p, p->inputs, p->input_count, name);
     if (!port)
         return oct_fail_node(oct_fail(OCT_ERR_USAGE, "the plan has no input '%s'", name), name);
@@ -182,7 +214,7 @@ oct_status oct_context_set_input(oct_context *c, const char *name, const oct_ten
 
 oct_status oct_context_get_output(const oct_context *c, const char *name, oct_tensor *out)
 {
-    const oct_plan *p = c->plan;
+    const oct_plan *p = c->active;
     const oct_plan_port *port = find_port(p, p->outputs, p->output_count, name);
     if (!port)
         return oct_fail_node(oct_fail(OCT_ERR_USAGE, "the plan has no output '%s'", name), name);
@@ -203,8 +235,8 @@ static double now(void)
 static void run_profiled(oct_context *c)
 {
     double at = now();
-    for (int32_t i = 0; i < c->plan->step_count; i++) {
-        exec_of[c->plan->steps[i].kind](&c->execs[i]);
+    for (int32_t i = 0; i < c->active->step_count; i++) {
+        exec_of[c->active->steps[i].kind](&c->execs[i]);
         double end = now();
         c->seconds[i] += end - at;
         at = end;
@@ -214,7 +246,9 @@ static void run_profiled(oct_context *c)
 
 oct_status oct_context_run(oct_context *c)
 {
-    const oct_plan *p = c->plan;
+    const oct_plan *p = c->active;
+    if (!c->settled)
+        return oct_context_unsettled(c);
     for (int32_t i = 0; i < p->input_count; i++)
         if (!c->bound[i])
             return oct_fail_node(oct_fail(OCT_ERR_USAGE, "input '%s' is not set", oct_plan_string(p, p->inputs[i].name)), oct_plan_string(p, p->inputs[i].name));
@@ -232,8 +266,8 @@ oct_status oct_context_run(oct_context *c)
 
 int64_t oct_context_nan_count(const oct_context *c)
 {
-    int64_t n = 0;
-    for (int32_t i = 0; i < c->plan->step_count; i++)
+    int64_t n = c->nan_before;
+    for (int32_t i = 0; c->active && i < c->active->step_count; i++)
         n += c->execs[i].nan_count;
     return n;
 }
@@ -261,7 +295,7 @@ static void tap_floats(const oct_context *c, const oct_plan_tensor *t, const voi
     oct_nd_loop l;
     oct_nd_loop_init_transposing(&l, &out, &in, OCT_ND_GRAIN);
     for (int64_t unit = 0; unit < l.units; unit++)
-        oct_nd_loop_unit(&l, unit, tap_tile, (void *)(uintptr_t)oct_nd_ops_get((oct_isa)c->plan->header->isa));
+        oct_nd_loop_unit(&l, unit, tap_tile, (void *)(uintptr_t)oct_nd_ops_get((oct_isa)c->active->header->isa));
 }
 
 /* Codes and integers, row by row of the last dim. */
@@ -289,7 +323,7 @@ static void tap_numbers(const oct_plan_tensor *t, const uint8_t *at, float *to, 
 
 oct_status oct_context_get_tap(const oct_context *c, const char *name, float *data, int64_t count)
 {
-    const oct_plan *p = c->plan;
+    const oct_plan *p = c->active;
     const oct_plan_port *port = find_port(p, p->taps, p->tap_count, name);
     int64_t have;
     if (!port)
@@ -314,7 +348,7 @@ oct_status oct_context_get_tap(const oct_context *c, const char *name, float *da
 void oct_context_profile(oct_context *c, bool enable)
 {
     if (enable && !c->profile) {
-        memset(c->seconds, 0, sizeof *c->seconds * (size_t)c->plan->step_count);
+        memset(c->seconds, 0, sizeof *c->seconds * (size_t)c->active->step_count);
         c->runs = 0;
     }
     c->profile = enable;
@@ -322,7 +356,7 @@ void oct_context_profile(oct_context *c, bool enable)
 
 oct_status oct_context_get_profile(const oct_context *c, int step, oct_step_profile *out)
 {
-    const oct_plan *p = c->plan;
+    const oct_plan *p = c->active;
     OCT_TRY(oct_plan_get_step(p, step, out));
     out->seconds = c->seconds[step];
     out->runs = c->runs;

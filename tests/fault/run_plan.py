@@ -22,7 +22,7 @@ except ImportError as e:
     print(f"skipped: {e}")
     sys.exit(0)
 
-SECTIONS = 10
+SECTIONS = 13
 HEADER = struct.Struct("<8sIIQQq" + "QQQ" * SECTIONS + "Q")
 M64 = (1 << 64) - 1
 P1, P2, P3, P4, P5 = 0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5
