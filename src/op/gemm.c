@@ -289,14 +289,49 @@ oct_status oct_op_lower_matmul(oct_lower *l, oct_node *n)
     return lower_by_constant(l, n, x, rows, false, 1, 1);
 }
 
+/* A zero point as a tensor of one stored code; absent ones are 0. */
+static oct_status zero_tensor(oct_lower *l, oct_value *zero, oct_dtype dtype, int32_t *t)
+{
+    const uint8_t none = 0;
+    return zero ? oct_lower_in(l, zero, OCT_LAYOUT_PLAIN, t) : oct_lower_const(l, dtype, 0, NULL, &none, t);
+}
+
+/* Two activations, or a constant in a batch: MATMUL_S32 on strided views. */
+static oct_status lower_sums(oct_lower *l, oct_node *n)
+{
+    enum { DEEPEST = INT32_MAX / (255 * 255) };
+    oct_value *a = n->inputs[0], *b = n->inputs[1], *zb = oct_node_in(n, 3);
+    const int64_t k = a->shape.dim[a->shape.rank - 1];
+    int32_t tA, tB, in[4], ty, vy;
+    int64_t zeros = 1;
+    oct_plan_step *step;
+    if (zb)
+        OCT_TRY(oct_shape_count(&zb->shape, &zeros));
+    if (zeros != 1)
+        return oct_op_unsupported(n, "%lld zero points of a right factor that is no constant matrix", (long long)zeros);
+    if (k > DEEPEST)
+        return oct_op_unsupported(n, "a sum of %lld products could leave 32 bits", (long long)k);
+    OCT_TRY(oct_lower_in(l, a, OCT_LAYOUT_ANY, &tA));
+    OCT_TRY(oct_lower_in(l, b, OCT_LAYOUT_ANY, &tB));
+    OCT_TRY(two_axes(l, a, tA, false, false, &in[0]));
+    OCT_TRY(two_axes(l, b, tB, true, false, &in[1]));
+    OCT_TRY(zero_tensor(l, oct_node_in(n, 2), a->dtype, &in[2]));
+    OCT_TRY(zero_tensor(l, zb, b->dtype, &in[3]));
+    OCT_TRY(oct_lower_out(l, n->outputs[0], OCT_LAYOUT_PLAIN, &ty));
+    OCT_TRY(result_axes(l, a, b, ty, &vy));
+    OCT_TRY(oct_lower_step(l, OCT_STEP_MATMUL_S32, OCT_PREC_INT8, "", 4, in, 1, &vy, &(oct_p_none){0}, sizeof(oct_p_none), &step));
+    step->macs = oct_node_macs(n);
+    return OCT_OK;
+}
+
 oct_status oct_op_lower_matmul_integer(oct_lower *l, oct_node *n)
 {
-    oct_value *a = n->inputs[0], *b = n->inputs[1], *y = n->outputs[0], *w;
+    oct_value *a = n->inputs[0], *b = n->inputs[1], *zb = oct_node_in(n, 3), *y = n->outputs[0], *w;
     oct_product pr = {.res = -1};
     int64_t rows = 1;
     int32_t tx, ty;
-    if (!b->data || b->shape.rank != 2)
-        return oct_op_unsupported(n, "the right factor '%s' is no constant matrix", b->name);
+    if (!b->data || b->shape.rank != 2 || (zb && !zb->data))
+        return lower_sums(l, n);
     for (int i = 0; i + 1 < a->shape.rank; i++)
         rows *= a->shape.dim[i];
     const int64_t oc = b->shape.dim[1], k = b->shape.dim[0];

@@ -232,9 +232,15 @@ static oct_status check_range(const step_view *v)
 /* --- products, reductions, norms --- */
 static oct_status check_matmul(const step_view *v)
 {
-    CHECK_INPUTS(2, 2);
+    const bool sums = v->s->kind == OCT_STEP_MATMUL_S32;
+    CHECK_INPUTS(sums ? 4 : 2, sums ? 4 : 2);
     const oct_plan_tensor *a = v->in[0], *b = v->in[1], *y = v->out;
-    CHECK_TYPES(a->dtype == OCT_F32 && b->dtype == OCT_F32 && y->dtype == OCT_F32);
+    const oct_dtype in = sums ? OCT_U8 : OCT_F32;
+    CHECK_TYPES(a->dtype == in && b->dtype == in && y->dtype == (sums ? OCT_S32 : OCT_F32));
+    for (int i = 2; sums && i < 4; i++) {
+        CHECK_TYPES(v->in[i]->dtype == OCT_U8);
+        CHECK_SHAPES(is_one(v->in[i]));
+    }
     CHECK_SHAPES(a->rank >= 2 && b->rank >= 2 && y->rank >= 2 && a->dims[a->rank - 1] == b->dims[b->rank - 2] &&
                  a->dims[a->rank - 2] == y->dims[y->rank - 2] && b->dims[b->rank - 1] == y->dims[y->rank - 1] &&
                  broadcasts(a->rank - 2, a->dims, y->rank - 2, y->dims) && broadcasts(b->rank - 2, b->dims, y->rank - 2, y->dims));
@@ -309,7 +315,8 @@ static oct_status check_kind(const step_view *v)
     case OCT_STEP_CONV_F:
     case OCT_STEP_DW_Q:
     case OCT_STEP_DW_F: return oct_check_conv(v->p, v->s, v->in, v->out);
-    case OCT_STEP_MATMUL: return check_matmul(v);
+    case OCT_STEP_MATMUL:
+    case OCT_STEP_MATMUL_S32: return check_matmul(v);
     case OCT_STEP_QUANTIZE: return check_quantize(v, v->in[0], v->out);
     case OCT_STEP_DEQUANTIZE: return check_quantize(v, v->out, v->in[0]);
     case OCT_STEP_TABLE: return check_table(v);

@@ -28,6 +28,8 @@ typedef struct oct_p_conv {
 /* MATMUL f32: [..., m, k] x [..., k, n], batch dims broadcast; both views arbitrary strides. alpha scales the product. */
 typedef struct oct_p_matmul { float alpha; int32_t unused; } oct_p_matmul;
 
+/* MATMUL_S32: the same for two u8 activations, with s32 sums of (a - za)(b - zb); inputs a, b, za, zb (u8, one element each). No parameters. */
+
 /* QUANTIZE f32 -> codes, DEQUANTIZE codes -> f32: q = sat(rne(x/s)+z). scale_at/zero_at: n f32 and n s32 (n = 1 or dim of axis).
  * zero and limits are in stored form: logical s8 tensors are stored as u8 with 128 added (DESIGN 3.3). Output dtypes u8, u16, s16, s32.
  * scale_at = zero_at = -1: inputs 1 and 2 hold them (n elements; f32, and the type of the codes). */

@@ -191,6 +191,18 @@ for kind, (dtype, zeros) in KINDS.items():
                 continue
             add(f"matmul_integer_{kind}_{z}_{w_dtype.__name__}", matmul_integer(dtype, w_dtype, z, None if z is None else 3), I32)
             add(f"matmul_integer_{kind}_{z}_{w_dtype.__name__}_columns", matmul_integer(dtype, w_dtype, z, np.arange(9)), I32)
+def matmul_two(a, b, dtypes=(U8, U8), zeros=True):
+    def make():
+        net = Net(x=codes(dtypes[0], *a), y=codes(dtypes[1], *b, seed=2))
+        if zeros:
+            net.x.update(za=np.array(dtypes[0](7)), zb=np.array(dtypes[1](100)))
+        return net, net.op("MatMulInteger", *(["x", "y", "za", "zb"] if zeros else ["x", "y"]))
+    return make
+
+
+for name, a, b in ("plain", (5, 33), (33, 300)), ("batch", (2, 3, 5, 7), (2, 3, 7, 4)), ("broadcast", (3, 5, 7), (2, 1, 7, 4)), ("vectors", (9,), (9,)), ("column", (4, 9), (9,)):
+    for x_dtype, y_dtype in (U8, U8), (U8, S8), (S8, S8):
+        add(f"matmul_integer_two_{name}_{x_dtype.__name__}_{y_dtype.__name__}", matmul_two(a, b, (x_dtype, y_dtype), x_dtype is not S8), I32)
 add("matmul_integer_vector", matmul_integer(U8, S8, 5, None, (30,)), I32)
 
 

@@ -76,6 +76,8 @@ static void single_nodes__lowered__become_these_steps(void **state)
         {OCT_OP_DEQUANTIZE, "s[2,3] f=0.5 s=3", NULL, "cast dequantize"},
         {OCT_OP_DEQUANTIZE, "i[2,3] f=0.5", NULL, "dequantize"},
         {OCT_OP_QUANTIZE, "f[2,3] f[] u=3", NULL, "quantize"},
+        {OCT_OP_MATMUL_INTEGER, "u[2,3] u[3,4]", NULL, "matmul"},
+        {OCT_OP_MATMUL_INTEGER, "u[5,2,3] s[3] u[] s[]", NULL, "cast cast matmul"},
         {OCT_OP_QUANTIZE, "f[2,3] f=0.5 s[]", NULL, "cast quantize cast"},
         {OCT_OP_DEQUANTIZE, "u[2,3] f[3]", "axis=1", "dequantize"},
     };
@@ -96,7 +98,8 @@ static void lowering__what_runs_cannot_do__is_unsupported(void **state)
         {OCT_OP_MAX_POOL, "f[1,1,4,4,4]", "kernel_shape=2,2,2"},
         {OCT_OP_RESHAPE, "f[2,3] l[2]", NULL},
         {OCT_OP_SLICE, "f[4] l[1] l[1]", NULL},
-        {OCT_OP_MATMUL_INTEGER, "u[2,3] u[3,4]", NULL},
+        {OCT_OP_MATMUL_INTEGER, "u[2,3] u[3,4] - u[4]", NULL},
+        {OCT_OP_MATMUL_INTEGER, "u[2,40000] u[40000,4]", NULL},
         {OCT_OP_DEQUANTIZE, "u[5,6] f[3,6]", "axis=0 block_size=2"},
         {OCT_OP_CONV_INTEGER, "u[1,3,4,4] u[2,3,1,1]", NULL},
         {OCT_OP_RANGE, "l[] l[] l[]", NULL},

@@ -390,6 +390,45 @@ static void pool__no_tap_inside__lowest_or_zero(void **state)
     }
 }
 
+static void matmul_s32__batches_and_layouts__match_plain_loops(void **state)
+{
+    static const struct { int ra, rb, ry; int64_t a[4], b[4], y[4]; } rows[] = {
+        {2, 2, 2, {5, 33}, {33, 300}, {5, 300}},
+        {3, 3, 3, {2, 5, 7}, {2, 7, 4}, {2, 5, 4}},
+        {4, 3, 4, {3, 1, 5, 7}, {2, 7, 4}, {3, 2, 5, 4}},
+        {2, 2, 2, {5, 0}, {0, 4}, {5, 4}},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        for (int layout = 0; layout < 3; layout++) {
+            exec_case e;
+            exec_begin(&e, 4, 70 + i * 3 + (uint64_t)layout);
+            exec_view(&e, 0, OCT_U8, rows[i].ra, rows[i].a, layouts[layout]);
+            exec_view(&e, 1, OCT_U8, rows[i].rb, rows[i].b, layouts[2 - layout]);
+            exec_view(&e, 2, OCT_U8, 0, NULL, EXEC_DENSE);
+            exec_view(&e, 3, OCT_U8, 0, NULL, EXEC_DENSE);
+            exec_view(&e, 4, OCT_S32, rows[i].ry, rows[i].y, layouts[layout]);
+            uint8_t *a = exec_fill_u8(&e, 0), *b = exec_fill_u8(&e, 1), *za = exec_fill_u8(&e, 2), *zb = exec_fill_u8(&e, 3);
+            exec_run(&e, oct_exec_matmul_s32, &(oct_p_none){0}, false);
+            int32_t *y = exec_result(&e);
+            const int64_t m = rows[i].y[rows[i].ry - 2], n = rows[i].y[rows[i].ry - 1], k = rows[i].a[rows[i].ra - 1];
+            for (int64_t at = 0; at < exec_count(&e.view[4]); at++) {
+                const int64_t batch = at / (m * n), r = at / n % m, c = at % n;
+                const int64_t ba = exec_broadcast(rows[i].ry - 2, rows[i].y, rows[i].ra - 2, rows[i].a, batch);
+                const int64_t bb = exec_broadcast(rows[i].ry - 2, rows[i].y, rows[i].rb - 2, rows[i].b, batch);
+                int32_t want = 0;
+                for (int64_t p = 0; p < k; p++)
+                    want += (a[(ba * m + r) * k + p] - *za) * (b[(bb * k + p) * n + c] - *zb);
+                assert_int_equal(y[at], want);
+            }
+            free(a);
+            free(b);
+            free(za);
+            free(zb);
+            free(y);
+            exec_end(&e);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -397,6 +436,7 @@ int main(void)
         cmocka_unit_test(quantize__parameters_in_tensors__same_as_constants),
         cmocka_unit_test(qparams__ranges__scale_and_zero_of_onnx),
         cmocka_unit_test(dequantize__types_layouts_axes__matches_the_formula),
+        cmocka_unit_test(matmul_s32__batches_and_layouts__match_plain_loops),
         cmocka_unit_test(table__layouts__looks_up),
         cmocka_unit_test(qadd_qmul__broadcasts_and_layouts__match_the_formula),
         cmocka_unit_test(pool__windows_and_layouts__match_plain_loops),
