@@ -18,6 +18,10 @@ static bool all_constant(const oct_node *n, int64_t *bytes)
     return true;
 }
 
+static bool is_four_bit(oct_dtype t) { return t == OCT_U4 || t == OCT_S4; }
+/* Of a stored element; 4-bit codes are held as 8-bit ones. */
+static int64_t element_size(oct_dtype t) { return is_four_bit(t) ? 1 : (int64_t)oct_dtype_size(t); }
+
 static bool worth_folding(const oct_node *n, int64_t in_bytes)
 {
     for (int i = 0; i < n->output_count; i++) {
@@ -25,13 +29,32 @@ static bool worth_folding(const oct_node *n, int64_t in_bytes)
         int64_t count;
         if (!o)
             continue;
-        if (o->is_output || !oct_dtype_size(o->dtype) || !oct_shape_is_concrete(&o->shape) || oct_shape_count(&o->shape, &count) != OCT_OK)
+        if (o->is_output || !element_size(o->dtype) || (is_four_bit(o->dtype) && n->op != OCT_OP_QUANTIZE) || !oct_shape_is_concrete(&o->shape) || oct_shape_count(&o->shape, &count) != OCT_OK)
             return false;
-        int64_t bytes = count * (int64_t)oct_dtype_size(o->dtype);
+        int64_t bytes = count * element_size(o->dtype);
         if (bytes > FOLD_BYTES && bytes > in_bytes)
             return false;
     }
     return true;
+}
+
+/* Results have the types of plan outputs: Q to 4 bits is computed to 8, and what lies outside the 4 saturates. */
+static oct_status fold_four_bit(const oct_opt *opt, oct_graph *g, oct_node *n)
+{
+    oct_value *zero = n->inputs[2], *y = n->outputs[0], *wide;
+    const oct_dtype four = y->dtype;
+    const int lo = four == OCT_S4 ? -8 : 0, hi = lo + 15;
+    OCT_TRY(oct_value_const(g, zero->name, four == OCT_S4 ? OCT_S8 : OCT_U8, zero->shape.rank, zero->shape.dim, zero->data, &wide));
+    OCT_TRY(oct_node_set_input(g, n, 2, wide));
+    y->dtype = wide->dtype;
+    OCT_TRY(opt->fold(opt->fold_user, g, n));
+    y->dtype = four;
+    uint8_t *codes = (uint8_t *)y->data;
+    for (int64_t i = 0; i < y->bytes; i++) {
+        const int q = four == OCT_S4 ? (int8_t)codes[i] : codes[i];
+        codes[i] = (uint8_t)(q < lo ? lo : q > hi ? hi : q);
+    }
+    return OCT_OK;
 }
 
 static oct_status fold_nodes(const oct_opt *opt, bool dequantize, int64_t *changes)
@@ -44,7 +67,7 @@ static oct_status fold_nodes(const oct_opt *opt, bool dequantize, int64_t *chang
         int64_t bytes;
         if ((n->op == OCT_OP_DEQUANTIZE) != dequantize || !all_constant(n, &bytes) || !worth_folding(n, dequantize ? INT64_MAX : bytes))
             continue;
-        OCT_TRY(opt->fold(opt->fold_user, g, n));
+        OCT_TRY(n->op == OCT_OP_QUANTIZE && is_four_bit(n->outputs[0]->dtype) ? fold_four_bit(opt, g, n) : opt->fold(opt->fold_user, g, n));
         oct_node_remove(g, n);
         i--;
         ++*changes;

@@ -384,6 +384,27 @@ for kind, activations in itertools.product(FOUR, (4, 8)):
             CASES.append(c)
 
 
+def four_bit_float_weights(kind):
+    """Float weights with Q and DQ of 4 bits, as trainers write them; some saturate."""
+    code, lo, hi = FOUR[kind]
+    def make():
+        net = Net(x=data(2, 6, 7, 8))
+        net.c.update(s=r4.uniform(0.1, 0.3, 8).astype(F), z=packed(np.full(8, (lo + hi + 1) // 2), code))
+        w = net.op("QuantizeLinear", net.const(data(8, 6, 3, 3, seed=5)), "s", "z", axis=0)
+        return net, net.qdq(net.op("Conv", net.qdq("x", -2, 2), net.op("DequantizeLinear", w, "s", "z", axis=0)), -12, 12)
+    r4 = np.random.default_rng(3)
+    return make
+
+
+for kind in FOUR:
+    def build(opset, make=four_bit_float_weights(kind)):
+        net, y = make()
+        return dict(x=net.x, c=net.c, nodes=net.nodes, out=y, step=net.step)
+    c = Case(f"four_{kind}_float_weights", "Q/DQ", build, 21, 99, 1, 2e-5, False)
+    c.fraction, c.float_steps = 0.01, False
+    CASES.append(c)
+
+
 def blocked(kind, op, block, axis, zero=True):
     """Weights with a scale for each block along an axis; the product runs in float."""
     dtype, lo, hi = {**FOUR, "u8": (U8, 0, 255), "s8": (S8, -128, 127)}[kind]

@@ -347,6 +347,28 @@ static void fold__constants_but_not_their_dq__until_weights_stay_float(void **st
     oct_graph_destroy(g);
 }
 
+static oct_status hundred_fold(void *user, oct_graph *g, oct_node *n)
+{
+    int folded = 0;
+    OCT_TRY(zero_fold(&folded, g, n));
+    assert_int_equal(n->outputs[0]->dtype, OCT_S8); /* asked for a type that plans have */
+    memset((void *)n->outputs[0]->data, 100, (size_t)n->outputs[0]->bytes);
+    return OCT_OK;
+}
+
+static void fold__q_to_four_bits__saturates_there(void **state)
+{
+    oct_graph *g = graph();
+    oct_value *zero, *wq;
+    OK(oct_value_const(g, "z", OCT_S4, 0, NULL, "\0", &zero));
+    wq = op(g, OCT_OP_QUANTIZE, "wq", zeros(g, "w", OCT_F32, 4, kernel), scalar(g, "s", 0.5f), zero);
+    output(g, op(g, OCT_OP_CONV, "y", input(g, "x", OCT_F32, 4, image), op(g, OCT_OP_DEQUANTIZE, "wd", wq, scalar(g, "s", 0.5f), zero), NULL));
+    OK(oct_opt_run(&(oct_opt){.g = g, .stages = OCT_OPT_EXPORT, .fold = hundred_fold}));
+    assert_int_equal(wq->dtype, OCT_S4);
+    assert_memory_equal(wq->data, "\7\7\7\7", 4);
+    oct_graph_destroy(g);
+}
+
 /* 4 MiB and more of floats from a quarter of that in codes. */
 static void fold_dq__large_weights__folded(void **state)
 {
@@ -396,6 +418,7 @@ int main(void)
         cmocka_unit_test(form__gemm_that_no_integer_product_fits__float),
         cmocka_unit_test(bias__sum_behind_integer_matmul__bias_slot),
         cmocka_unit_test(fold__constants_but_not_their_dq__until_weights_stay_float),
+        cmocka_unit_test(fold__q_to_four_bits__saturates_there),
         cmocka_unit_test(fold_dq__large_weights__folded),
         cmocka_unit_test(shapes__known_contents__become_a_constant),
     };
