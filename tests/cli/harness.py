@@ -26,8 +26,8 @@ def test(f):
     return f
 
 
-def call(*args, env=None, timeout=120):
-    p = subprocess.run([OCTAVO, *map(str, args)], capture_output=True, text=True, env=dict(os.environ, **(env or {})), timeout=timeout)
+def call(*args, env=None, stdout=subprocess.PIPE, timeout=120):
+    p = subprocess.run([OCTAVO, *map(str, args)], stdout=stdout, stderr=subprocess.PIPE, text=True, env=dict(os.environ, **(env or {})), timeout=timeout)
     assert p.returncode >= 0, f"killed by signal {-p.returncode}: {args}\n{p.stderr}"
     assert "Sanitizer" not in p.stderr and "runtime error" not in p.stderr, p.stderr
     return p
@@ -67,7 +67,7 @@ def save(path, nodes, inputs, outputs, consts, opset=17):
     return path
 
 
-def run(material):
+def run(material=lambda: None):
     passed = failed = skipped = 0
     material()
     for f in tests:

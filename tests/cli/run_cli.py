@@ -4,14 +4,9 @@
 Makes its own small model and images; needs numpy, pillow and onnx (onnxruntime where outputs are compared).
 Prints one line a failed test and ends with "N passed, N failed, N skipped".
 """
-import json
 import os
 import shutil
-import subprocess
 import sys
-import tempfile
-import traceback
-from pathlib import Path
 
 try:
     import numpy as np
@@ -26,50 +21,24 @@ try:
 except ImportError:
     onnxruntime = None
 
-OCTAVO = str(Path(sys.argv[1]).resolve())
-WORK = Path(tempfile.mkdtemp(prefix="octavo-cli-"))
+import harness
+from harness import *
+
 COMMANDS = ["info", "calibrate", "quantize", "build", "run", "eval", "bench", "compare", "inspect"]
 COMMON = ["--threads", "--batch", "--data", "--preset", "--resize", "--crop", "--mean", "--std", "--layout", "--color", "--limit", "--seed", "--quiet", "--json"]
-tests = []
-
-
-class Skip(Exception):
-    pass
 
 
 def test(needs_model=False):
+    """Tests without a model run also where the Python packages are absent."""
     def keep(f):
-        tests.append((f, needs_model))
+        def run_it():
+            if needs_model and np is None:
+                raise Skip(missing)
+            f()
+        run_it.__name__ = f.__name__
+        harness.test(run_it)
         return f
     return keep
-
-
-def call(*args, env=None, stdout=subprocess.PIPE, timeout=120):
-    p = subprocess.run([OCTAVO, *map(str, args)], stdout=stdout, stderr=subprocess.PIPE, text=True, env=dict(os.environ, **(env or {})), timeout=timeout)
-    assert p.returncode >= 0, f"killed by signal {-p.returncode}: {args}\n{p.stderr}"
-    assert "Sanitizer" not in p.stderr and "runtime error" not in p.stderr, p.stderr
-    return p
-
-
-def ok(*args, **kw):
-    p = call(*args, **kw)
-    assert p.returncode == 0, f"{args} -> {p.returncode}\n{p.stderr}"
-    return p
-
-
-def fails(status, *args, says=None, **kw):
-    p = call(*args, **kw)
-    assert p.returncode == status, f"{args} -> {p.returncode}, not {status}\n{p.stderr}"
-    assert any(l.startswith("octavo") for l in p.stderr.splitlines()), p.stderr
-    for word in [says] if isinstance(says, str) else says or []:
-        assert word in p.stderr, f"'{word}' is not in: {p.stderr}"
-    if "--json" not in args:
-        assert not p.stdout, p.stdout
-    return p
-
-
-def js(*args, **kw):
-    return json.loads(ok(*args, "--json", **kw).stdout)
 
 
 # --- material ---
@@ -502,28 +471,4 @@ def bench__json__has_the_fixed_keys():
     ok("bench", M, "--input", X, "--batch", 4, "--runs", 5, "--json")
 
 
-def main():
-    passed = failed = skipped = 0
-    if np is None:
-        print(f"skipped: {missing}; only the tests without a model run")
-    else:
-        material()
-    for f, needs_model in tests:
-        if needs_model and np is None:
-            skipped += 1
-            continue
-        try:
-            f()
-            passed += 1
-        except Skip as e:
-            skipped += 1
-            print(f"skip {f.__name__}: {e}")
-        except Exception:
-            failed += 1
-            print(f"FAIL {f.__name__}\n{traceback.format_exc()}", flush=True)
-    shutil.rmtree(WORK, ignore_errors=True)
-    print(f"{passed} passed, {failed} failed, {skipped} skipped")
-    return failed != 0
-
-
-sys.exit(main())
+run(material if np else lambda: None)

@@ -4,14 +4,7 @@
 Makes its own models and samples; needs numpy and onnx (onnxruntime for compare --against-onnxruntime). Timing is never judged, only
 that figures agree with each other. Prints one line a failed test and ends with "N passed, N failed, N skipped".
 """
-import json
-import os
-import shutil
-import subprocess
 import sys
-import tempfile
-import traceback
-from pathlib import Path
 
 try:
     import numpy as np
@@ -25,55 +18,13 @@ try:
 except ImportError:
     onnxruntime = None
 
-OCTAVO = str(Path(sys.argv[1]).resolve())
-WORK = Path(tempfile.mkdtemp(prefix="octavo-inspect-"))
+from harness import *
+
 M, Q, P, X = WORK / "m.onnx", WORK / "q.onnx", WORK / "q.plan", WORK / "x.npy"
 SAMPLES = 21
-tests = []
-
-
-class Skip(Exception):
-    pass
-
-
-def test(f):
-    tests.append(f)
-    return f
-
-
-def call(*args, env=None):
-    p = subprocess.run([OCTAVO, *map(str, args)], capture_output=True, text=True, env=dict(os.environ, **(env or {})), timeout=120)
-    assert p.returncode >= 0, f"killed by signal {-p.returncode}: {args}\n{p.stderr}"
-    assert "Sanitizer" not in p.stderr and "runtime error" not in p.stderr, p.stderr
-    return p
-
-
-def ok(*args, **kw):
-    p = call(*args, **kw)
-    assert p.returncode == 0, f"{args} -> {p.returncode}\n{p.stderr}"
-    return p
-
-
-def js(*args, **kw):
-    return json.loads(ok(*args, "--json", **kw).stdout)
-
-
-def fails(status, *args, says, **kw):
-    p = call(*args, **kw)
-    assert p.returncode == status, f"{args} -> {p.returncode}, not {status}\n{p.stderr}"
-    assert says in p.stderr, f"'{says}' is not in: {p.stderr}"
-    return p
 
 
 # --- material ---
-
-def save(path, nodes, inputs, outputs, weights, opset=13):
-    g = helper.make_graph(nodes, "t", [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in inputs],
-                          [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in outputs],
-                          [numpy_helper.from_array(a, n) for n, a in weights.items()])
-    onnx.save(helper.make_model(g, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), str(path))
-    return path
-
 
 def residual_model(path, batch="N", second="Conv"):
     """conv1 relu1 conv2 (+ relu1) add relu2 gap flatten fc on 8x6x6."""
@@ -320,23 +271,4 @@ def compare__mistakes__have_their_status():
     renamed = save(WORK / "renamed.onnx", [helper.make_node("Relu", ["z"], ["y"], name="r")], [("z", ["N", 8, 6, 6])], [("y", ["N", 8, 6, 6])], {})
     fails(2, "compare", M, renamed, "--data", X, says="'z'")
 
-
-def main():
-    passed = failed = skipped = 0
-    material()
-    for f in tests:
-        try:
-            f()
-            passed += 1
-        except Skip as e:
-            skipped += 1
-            print(f"skip {f.__name__}: {e}")
-        except Exception:
-            failed += 1
-            print(f"FAIL {f.__name__}\n{traceback.format_exc()}", flush=True)
-    shutil.rmtree(WORK, ignore_errors=True)
-    print(f"{passed} passed, {failed} failed, {skipped} skipped")
-    return failed != 0
-
-
-sys.exit(main())
+run(material)

@@ -4,15 +4,11 @@
 Makes its own models; needs numpy and onnx. Prints one line a failed test and ends with "N passed, N failed, N skipped".
 """
 import ctypes
-import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
-import traceback
-from pathlib import Path
 
 try:
     import numpy as np
@@ -22,37 +18,7 @@ except ImportError as e:
     print(f"skipped: {e}")
     sys.exit(0)
 
-OCTAVO = str(Path(sys.argv[1]).resolve())
-WORK = Path(tempfile.mkdtemp(prefix="octavo-runtime-"))
-tests = []
-
-
-class Skip(Exception):
-    pass
-
-
-def test(f):
-    tests.append(f)
-    return f
-
-
-def call(*args):
-    p = subprocess.run([OCTAVO, *map(str, args)], capture_output=True, text=True, timeout=120)
-    assert p.returncode >= 0, f"killed by signal {-p.returncode}: {args}\n{p.stderr}"
-    assert "Sanitizer" not in p.stderr and "runtime error" not in p.stderr, p.stderr
-    return p
-
-
-def ok(*args):
-    p = call(*args)
-    assert p.returncode == 0, f"{args} -> {p.returncode}\n{p.stderr}"
-    return p
-
-
-def fails(status, *args, says=""):
-    p = call(*args)
-    assert p.returncode == status, f"{args} -> {p.returncode}, not {status}\n{p.stderr}"
-    assert says in p.stderr, f"'{says}' is not in: {p.stderr}"
+from harness import *
 
 
 def array(name, a):
@@ -422,22 +388,5 @@ for m in mine:
             assert private_dirty == shared_dirty == anonymous == 0, lines
 
 
-def main():
-    passed = failed = skipped = 0
-    for f in tests:
-        try:
-            f()
-            passed += 1
-        except Skip as e:
-            skipped += 1
-            print(f"skip {f.__name__}: {e}")
-        except Exception:
-            failed += 1
-            print(f"FAIL {f.__name__}\n{traceback.format_exc()}", flush=True)
-    shutil.rmtree(WORK, ignore_errors=True)
-    print(f"{passed} passed, {failed} failed, {skipped} skipped")
-    return failed != 0
-
-
 os.environ.pop("OCTAVO_ISA", None)
-sys.exit(main())
+run()
