@@ -29,7 +29,7 @@ check: dev ## fast: unit tests and the include rules
 test: build dev ## everything: check, sanitizers, conformance, command line, end to end, fault injection
 	@tools/setup python
 	@cmake --preset asan >/dev/null && cmake --build build/asan -j $(JOBS)
-	@cmake --preset tsan >/dev/null && cmake --build build/tsan -j $(JOBS) --target unit_base_test_team
+	@cmake --preset tsan >/dev/null && cmake --build build/tsan -j $(JOBS) --target unit_base_test_team unit_rt_test_parallel unit_build_test_family
 	@$(PYTHON) tools/test_all
 
 demo: build ## from nothing to a measured INT8 model (DATA=... MODEL=... for your own)

@@ -4,6 +4,8 @@
 Part one damages a plan as disks and transfers do: cut at every section boundary and in between, flipped bits, wrong magic, version,
 CPU level and kernel hash. Part two is an attacker: bytes change and every checksum is made right again, so that only the check of
 the contents stands between the file and the memory; such a plan may also run, since a changed weight is a valid plan.
+Both are done to a plan for one shape and to one with a profile, which holds plans for other shapes and the recipe for still others: those run
+at a shape that is in the file or at one that the recipe makes.
 Needs numpy and onnx. Ends with "N passed, N failed, N skipped"."""
 import argparse
 import random
@@ -23,6 +25,7 @@ except ImportError as e:
     sys.exit(0)
 
 SECTIONS = 13
+META, STRINGS, CONST, RECIPE, PROFILE, SHAPES = range(7, 13)
 HEADER = struct.Struct("<8sIIQQq" + "QQQ" * SECTIONS + "Q")
 M64 = (1 << 64) - 1
 P1, P2, P3, P4, P5 = 0x9E3779B185EBCA87, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0x85EBCA77C2B2AE63, 0x27D4EB2F165667C5
@@ -65,8 +68,22 @@ def sections(plan):
     return [f[6 + 3 * i:8 + 3 * i] for i in range(SECTIONS)]
 
 
-def resign(plan):
+def blocks(plan):
+    """(offset, size) of the plans for other shapes, as far as their headers make sense."""
+    at, size = sections(plan)[SHAPES]
+    end = at + size
+    while at + HEADER.size <= end <= len(plan):
+        total = HEADER.unpack_from(plan, at)[4]
+        if total < HEADER.size or total > end - at:
+            return
+        yield at, total
+        at += total
+
+
+def resign(plan, inner=False):
     """All checksums right again."""
+    for at, size in [] if inner else list(blocks(plan)):
+        plan[at:at + size] = resign(plan[at:at + size], True)
     f = list(HEADER.unpack_from(plan))
     for i in range(SECTIONS):
         at, size = f[6 + 3 * i], f[7 + 3 * i]
@@ -133,17 +150,30 @@ def model():
     return m
 
 
-class Trial:
-    def __init__(self, octavo, folder):
-        self.octavo, self.folder, self.passed, self.failed = octavo, folder, 0, 0
+def shape_model():
+    """Batch, height and width are free."""
+    rng = np.random.default_rng(7)
+    w = [numpy_helper.from_array(rng.standard_normal(s).astype(np.float32) / 4, n) for n, s in (("w1", (6, 3, 3, 3)), ("w2", (6, 6, 3, 3)), ("w3", (6, 5)))]
+    nodes = [helper.make_node("Conv", ["x", "w1"], ["c1"], pads=[1] * 4), helper.make_node("Relu", ["c1"], ["r1"]), helper.make_node("Conv", ["r1", "w2"], ["c2"], pads=[1] * 4),
+             helper.make_node("Add", ["c2", "r1"], ["a"]), helper.make_node("GlobalAveragePool", ["a"], ["p"]), helper.make_node("Flatten", ["p"], ["f"]),
+             helper.make_node("MatMul", ["f", "w3"], ["y"])]
+    graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3, "H", "W"])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 5])], w)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
 
-    def run(self, number, plan, what, must_fail):
+
+class Trial:
+    """inputs: arrays that runs take in turn; status: exits that a plan with right checksums may have."""
+    def __init__(self, octavo, folder, inputs, status):
+        self.octavo, self.folder, self.passed, self.failed, self.inputs, self.status = octavo, folder, 0, 0, inputs, status
+
+    def run(self, number, plan, what, allowed):
         path = self.folder / f"{number}.plan"
         path.write_bytes(plan)
         try:
-            p = subprocess.run([self.octavo, "run", path, "--input", f"x={self.folder / 'x.npy'}", "--output-dir", self.folder / f"o{number}", "--threads", "2"],
+            p = subprocess.run([self.octavo, "run", path, "--input", f"x={self.inputs[number % len(self.inputs)]}", "--output-dir", self.folder / f"o{number}", "--threads", "2"],
                                capture_output=True, text=True, errors="replace", timeout=120)
-            good = p.returncode == 3 and len(p.stderr) > 10 or not must_fail and p.returncode in (0, 2, 3)
+            good = p.returncode in allowed and (p.returncode == 0 or len(p.stderr) > 10)
             text = p.stderr[-600:]
             good = good and "Sanitizer" not in p.stderr and "runtime error" not in p.stderr
             status = p.returncode
@@ -160,7 +190,7 @@ class Trial:
 def accidents(r, plan, rounds):
     """(bytes, what): every one must be refused."""
     cuts = {0, 1, 7, 8, HEADER.size - 1, HEADER.size, len(plan) - 1}
-    for at, size in sections(plan):
+    for at, size in sections(plan) + list(blocks(plan)):
         cuts |= {at, at + size // 2, at + size}
     for cut in sorted(c for c in cuts if c < len(plan)):
         yield plan[:cut], f"cut at {cut}"
@@ -182,7 +212,9 @@ def accidents(r, plan, rounds):
 
 def attacks(r, plan, rounds):
     """(bytes, what): signed changes of everything but names and weights; refused, or harmless."""
-    spots = [s for i, s in enumerate(sections(plan)) if s[1] and i not in (7, 8, 9)]
+    spots = [s for i, s in enumerate(sections(plan)) if s[1] and i not in (META, STRINGS, CONST, SHAPES)]
+    for block, size in blocks(plan):
+        spots += [(block, HEADER.size)] + [(block + at, n) for i, (at, n) in enumerate(sections(plan[block:block + size])) if n and i < META]
     values = [0, 1, 2, 3, 7, 16, 255, 256, 1 << 16, (1 << 31) - 1, 1 << 31, (1 << 32) - 1, 1 << 40, (1 << 62), (1 << 63) - 1, 1 << 63, M64, M64 - 7]
     for _ in range(rounds):
         bad = bytearray(plan)
@@ -200,6 +232,18 @@ def attacks(r, plan, rounds):
         yield bytes(resign(bad)), "; ".join(said)
 
 
+def attempt(trial, plan, r, rounds):
+    assert bytes(resign(bytearray(plan))) == plan, "the checksums here differ from the program's"
+    cases = [(b, w, (3,)) for b, w in accidents(r, plan, rounds)] + [(b, w, trial.status) for b, w in attacks(r, plan, rounds)]
+    print(f"{len(cases)} plans made of one of {len(plan)} bytes", flush=True)
+    for i in range(len(trial.inputs)):
+        trial.run(len(cases) + i, plan, "the plan itself", (0,))
+    with ThreadPoolExecutor(2) as pool:
+        for f in [pool.submit(trial.run, i, *case) for i, case in enumerate(cases)]:
+            f.result()
+    return trial
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("octavo")
@@ -211,19 +255,17 @@ def main():
         onnx.save(model(), d / "m.onnx")
         np.save(d / "x.npy", np.random.default_rng(6).standard_normal((1, 3, 16, 16)).astype(np.float32))
         octavo = Path(args.octavo).resolve()
-        subprocess.run([octavo, "build", d / "m.onnx", "-o", d / "m.plan", "--quiet"], check=True)
-        plan = (d / "m.plan").read_bytes()
-        assert bytes(resign(bytearray(plan))) == plan, "the checksums here differ from the program's"
         r = random.Random(args.seed)
-        cases = [(b, w, True) for b, w in accidents(r, plan, args.rounds)] + [(b, w, False) for b, w in attacks(r, plan, args.rounds)]
-        print(f"seed {args.seed}: {len(cases)} plans made of one of {len(plan)} bytes", flush=True)
-        trial = Trial(octavo, d)
-        trial.run(len(cases), plan, "the plan itself", False)
-        with ThreadPoolExecutor(2) as pool:
-            for f in [pool.submit(trial.run, i, *case) for i, case in enumerate(cases)]:
-                f.result()
-    print(f"{trial.passed} passed, {trial.failed} failed, 0 skipped")
-    return trial.failed != 0
+        subprocess.run([octavo, "build", d / "m.onnx", "-o", d / "m.plan", "--quiet"], check=True)
+        one = attempt(Trial(octavo, d, [d / "x.npy"], (0, 2, 3)), (d / "m.plan").read_bytes(), r, args.rounds)
+        onnx.save(shape_model(), d / "s.onnx")
+        for name, shape in (("least", (1, 3, 8, 8)), ("between", (2, 3, 12, 10))):
+            np.save(d / f"{name}.npy", np.random.default_rng(6).standard_normal(shape).astype(np.float32))
+        subprocess.run([octavo, "build", d / "s.onnx", "-o", d / "s.plan", "--quiet", "--int8", "--profile", "x=1x3x8x8,1x3x16x16,4x3x24x24"] +
+                       [x for t in ("x", "r1", "c2", "a", "p", "y") for x in ("--range", f"{t}=-2,3")], check=True)
+        several = attempt(Trial(octavo, d, [d / "between.npy", d / "least.npy"], (0, 1, 2, 3, 4)), (d / "s.plan").read_bytes(), r, args.rounds)
+    print(f"{one.passed + several.passed} passed, {one.failed + several.failed} failed, 0 skipped")
+    return one.failed + several.failed != 0
 
 
 sys.exit(main())
