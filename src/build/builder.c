@@ -11,6 +11,8 @@
 #include "build/precision.h"
 #include "build/tactics.h"
 #include "onnx/model.h"
+#include "qparam/insert.h"
+#include "qparam/placement.h"
 
 oct_status oct_builder_create(const oct_model *model, oct_builder **out)
 {
@@ -105,6 +107,12 @@ static oct_status merge_ranges(const oct_builder *b, oct_ranges **out)
 
 /* --- constraints --- */
 
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
 static bool is_layer(const oct_graph *g, const char *name)
 {
     for (int64_t i = 0; i < g->node_count; i++)
@@ -173,6 +181,59 @@ static oct_status check_constraints(const oct_builder *b, const oct_build_option
         OCT_TRY(oct_build_note(notes, "layer '%s' does not run in %s: %s", c->layer, wanted, why));
     }
     return OCT_OK;
+}
+
+/* --- notes on ranges --- */
+
+/* Which tensors kept layers in float because nobody gave them a range: the first few by name. */
+static oct_status note_missing_ranges(const oct_plan *p, oct_build_notes *notes)
+{
+    enum { NAMED = 4 };
+    const char *named[NAMED], *why;
+    int layers = 0, count = 0;
+    oct_text list = {0};
+    for (int32_t i = 0; i < p->step_count; i++) {
+        bool again = false;
+        why = oct_plan_string(p, p->steps[i].reason);
+        if (p->steps[i].precision != OCT_PREC_FLOAT || !ends_with(why, OCT_NO_RANGE))
+            continue;
+        layers++;
+        for (int k = 0; k < count; k++)
+            again |= strcmp(named[k], why) == 0;
+        if (!again && count < NAMED) {
+            oct_text_printf(&list, "%s%s", count ? ", " : "", why);
+            named[count++] = why;
+        }
+    }
+    char *text = NULL;
+    oct_status s = oct_text_finish(&list, &text);
+    if (s == OCT_OK && layers)
+        s = oct_build_note(notes, "%d steps stay in float: %s", layers, text);
+    free(text);
+    return s;
+}
+
+/* A range set by hand on a tensor whose codes no layer reads or writes has no effect: it may have been meant for a neighbour. */
+static oct_status note_unused_ranges(const oct_builder *b, const oct_build_options *opts, const oct_recipe *r, oct_build_notes *notes)
+{
+    oct_status s = OCT_OK;
+    oct_graph *g = NULL;
+    oct_placement p = {0};
+    if (!b->user || r->as_float)
+        return OCT_OK;
+    OCT_TRY_DONE(oct_recipe_export(r, b->model->graph, opts, &g));
+    OCT_TRY_DONE(oct_placement_make(g, &p));
+    for (int64_t i = 0; i < b->user->count; i++) {
+        bool used = false;
+        for (int64_t k = 0; k < p.point_count && !used; k++)
+            used = strcmp(p.points[k].value->name, b->user->entries[i].tensor) == 0;
+        if (!used)
+            OCT_TRY_DONE(oct_build_note(notes, "the range of tensor '%s' is not used: no layer reads or writes codes of it", b->user->entries[i].tensor));
+    }
+done:
+    oct_placement_free(&p);
+    oct_graph_destroy(g);
+    return s;
 }
 
 /* --- building --- */
@@ -273,8 +334,10 @@ oct_status oct_builder_build(oct_builder *b, const oct_build_options *opts, oct_
     OCT_TRY_DONE(fill_recipe(b, opts, r));
     OCT_TRY_DONE(oct_family_options(b, opts, r, &tuned)); /* for the profile's opt shape from here on */
     opts = &tuned;
+    OCT_TRY_DONE(note_unused_ranges(b, opts, r, &notes)); /* before the search holds layers */
     OCT_TRY_DONE(build_by_recipe(b, opts, r, &found, &plan));
     OCT_TRY_DONE(check_constraints(b, opts, plan, &notes));
+    OCT_TRY_DONE(note_missing_ranges(plan, &notes));
     OCT_TRY_DONE(oct_build_report(b->model->graph, plan, r, &found, &notes, &b->report));
     OCT_TRY_DONE(oct_family_complete(b, opts, r, &plan));
     *out = plan;

@@ -76,7 +76,7 @@ static oct_status hold_for(job *j, oct_node *n, const oct_value *v)
     char *text;
     if (n->hold)
         return OCT_OK;
-    OCT_TRY(oct_arena_printf(j->g->arena, &text, "tensor '%s' has no range", v->name));
+    OCT_TRY(oct_arena_printf(j->g->arena, &text, "tensor '%s' " OCT_NO_RANGE, v->name));
     n->hold = true;
     n->reason = text;
     j->held++;

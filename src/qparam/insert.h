@@ -5,6 +5,8 @@
 #include "qparam/qparam.h"
 #include "ir/ir.h"
 
+#define OCT_NO_RANGE "has no range" /* how the reason of a node ends that was held for that */
+
 /* Hold the nodes that cannot be quantized because a tensor of them has no range (node->hold, with the reason). CONTENT when no range fits. */
 oct_status oct_hold_rangeless(oct_graph *g, const oct_ranges *ranges);
 /* Insert Q/DQ into a float graph that OCT_OPT_EXPORT has left. Nodes that are held get none; those without ranges are held here. CONTENT when no range fits. */

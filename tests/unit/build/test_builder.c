@@ -90,6 +90,28 @@ static void ranges__one_missing__its_layers_are_float_and_name_it(void **state)
     const oct_plan_step *s = step_of(p, "c1");
     assert_int_equal(s->precision, OCT_PREC_FLOAT);
     assert_string_equal(oct_plan_string(p, s->reason), "tensor 'b' has no range");
+    cJSON *report = report_of(b);
+    assert_non_null(strstr(cJSON_GetObjectItem(report, "notes")->child->valuestring, "stay in float: tensor 'b' has no range, tensor 's' has no range"));
+    cJSON_Delete(report);
+    oct_plan_destroy(p);
+    oct_builder_destroy(b);
+    oct_model_destroy(m);
+}
+
+static void ranges__set_where_no_codes_are__noted(void **state)
+{
+    (void)state;
+    oct_model *m = net_residual();
+    oct_builder *b = calibrated(m);
+    oct_plan *p = NULL;
+    OK(oct_builder_set_range(b, "c0", -1, 1)); /* a is what c0 writes: the activation fuses */
+    OK(oct_builder_set_range(b, "a", 0, 1));
+    OK(oct_builder_build(b, &as_int8, &p));
+    cJSON *report = report_of(b);
+    const cJSON *notes = cJSON_GetObjectItem(report, "notes");
+    assert_int_equal(cJSON_GetArraySize(notes), 1);
+    assert_string_equal(notes->child->valuestring, "the range of tensor 'c0' is not used: no layer reads or writes codes of it");
+    cJSON_Delete(report);
     oct_plan_destroy(p);
     oct_builder_destroy(b);
     oct_model_destroy(m);
@@ -250,6 +272,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ranges__int8_mode__every_weighted_layer_is_int8),
         cmocka_unit_test(ranges__one_missing__its_layers_are_float_and_name_it),
+        cmocka_unit_test(ranges__set_where_no_codes_are__noted),
         cmocka_unit_test(ranges__set_by_hand__win_over_the_cache_in_any_order),
         cmocka_unit_test(bad_input__ranges_and_layers__are_refused_by_name),
         cmocka_unit_test(constraint__layer_in_float__alone_is_float_with_its_reason),
