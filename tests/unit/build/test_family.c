@@ -10,6 +10,7 @@
 #include <string.h>
 #include "base/rng.h"
 #include "build/recipe_file.h"
+#include "build/tactics.h"
 #include "onnx/model.h"
 #include "plan/plan.h"
 
@@ -210,7 +211,7 @@ static void recipe__written_and_read__says_the_same(void **state)
     OK(oct_ranges_set(r->ranges, "x", -1, 0.3f));
     OK(oct_recipe_hold(r, "conv", "a reason with \"quotes\""));
     OK(oct_recipe_set_io(r, "x", OCT_IO_PIXELS_NHWC, 1));
-    r->tactics = "qconv some_kernel 0 conv\n";
+    OK(oct_tactics_parse("qconv qconv_ref 0 conv\n", &r->tactics));
     OK(oct_recipe_write(r, m, &(oct_build_options){.batch = 4, .dims = dims, .dim_count = 2, .taps = taps, .tap_count = 1}, &data, &size));
     OK(oct_recipe_read(data, size, &back));
     assert_int_equal(back.opts.batch, 4);
@@ -220,7 +221,8 @@ static void recipe__written_and_read__says_the_same(void **state)
     assert_int_equal(back.recipe->held_count, 1);
     assert_string_equal(back.recipe->held[0].reason, "a reason with \"quotes\"");
     assert_int_equal(back.recipe->io[0].io, OCT_IO_PIXELS_NHWC);
-    assert_string_equal(back.recipe->tactics, r->tactics);
+    assert_int_equal(oct_tactics_count(back.recipe->tactics), 1);
+    assert_string_equal(oct_tactics_kernel(back.recipe->tactics, 0), "qconv_ref");
     assert_int_equal(back.recipe->ranges->scheme, OCT_SCHEME_SYMMETRIC);
     assert_true(oct_ranges_find(back.recipe->ranges, "x")->max == 0.3f);
     assert_memory_equal(oct_value_find(back.model->graph, "w")->data, oct_value_find(m->graph, "w")->data, sizeof(float) * OC * C * 9);
