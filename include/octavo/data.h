@@ -52,7 +52,8 @@ OCT_API int64_t oct_dataset_fault_count(const oct_dataset *set);
 OCT_API const char *oct_dataset_get_fault(const oct_dataset *set, int64_t index); /* "file: reason" */
 
 /* A loader yields batches in sample order, decoded and preprocessed ahead on `threads` background threads.
- * inputs: the model's (or plan's) input ports; the first dimension is the batch. Images feed the single float input;
+ * inputs: the model's (or plan's) input ports; the first dimension is the batch. Images feed the single input: floats as (v - mean) / std,
+ * 8-bit codes with the scale of the port as these floats quantized, other uint8 as the pixels themselves (mean and std are then not used);
  * array sets feed each port by name (a .npy the only one). Memory is a fixed number of batches. */
 OCT_API OCT_MUST_USE oct_status oct_loader_create(oct_dataset *set, const oct_port *inputs, int input_count, const oct_preprocess *pre,
                                      int64_t batch, int threads, oct_loader **out);

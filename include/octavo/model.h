@@ -28,6 +28,8 @@ typedef struct oct_port {
     int32_t rank;
     int64_t dims[OCT_MAX_RANK];
     const char *dim_names[OCT_MAX_RANK];
+    float scale;    /* of 8-bit codes of a plan: real = (code - zero) * scale; 0 = no codes, or not known */
+    int32_t zero;
 } oct_port;
 
 OCT_API int oct_model_input_count(const oct_model *model);

@@ -141,7 +141,7 @@ oct_status oct_feeder_fill(const oct_feeder *f, oct_feed_scratch *s, uint8_t *co
     }
     const oct_image *image;
     OCT_TRY(oct_pixels_load(&f->plan, s->bytes, s->size, &s->pixels, &image, fatal));
-    oct_pixels_normalize(&f->plan, image, (float *)out[0]);
+    oct_pixels_normalize(&f->plan, image, out[0]);
     return OCT_OK;
 }
 
@@ -192,8 +192,8 @@ static oct_status open_images(oct_feeder *f, const oct_port *inputs, const oct_p
         OCT_TRY(probe_size(f));
     const oct_pixel_plan *p = &f->plan;
     int64_t c = p->channels, h = p->height, w = p->width;
-    f->feeds[0].shape = (oct_tensor){.dtype = OCT_F32, .rank = 4, .dims = {0, p->nhwc ? h : c, p->nhwc ? w : h, p->nhwc ? c : w}};
-    f->feeds[0].row_bytes = c * h * w * 4;
+    f->feeds[0].shape = (oct_tensor){.dtype = inputs[0].dtype, .rank = 4, .dims = {0, p->nhwc ? h : c, p->nhwc ? w : h, p->nhwc ? c : w}};
+    f->feeds[0].row_bytes = c * h * w * (int64_t)oct_dtype_size(inputs[0].dtype);
     return OCT_OK;
 }
 

@@ -7,6 +7,7 @@
 #include <math.h>
 #include <string.h>
 #include "base/mem.h"
+#include "num/num.h"
 
 static bool is_image_depth(int64_t d) { return d == 1 || d == 3; }
 
@@ -35,14 +36,16 @@ oct_status oct_pixel_plan_make(const oct_port *port, const oct_preprocess *pre, 
         oct_preprocess_default(&plan.pre);
     const oct_preprocess *p = &plan.pre;
     OCT_TRY(check_options(p));
-    if (port->dtype != OCT_F32 || port->rank != 4)
+    const bool codes = port->scale > 0 && (port->dtype == OCT_U8 || port->dtype == OCT_S8), raw = port->dtype == OCT_U8 && !codes;
+    if ((port->dtype != OCT_F32 && !codes && !raw) || port->rank != 4)
         return oct_fail_node(
             oct_fail(OCT_ERR_CONTENT,
-                     "input '%s' takes no images: images need a float32 input of 4 dimensions, this one is %s with %d", port->name,
+                     "input '%s' takes no images: images need an input of 4 dimensions of float32, uint8 or codes with a scale, this one is %s with %d", port->name,
                      oct_dtype_name(port->dtype), port->rank),
             port->name);
     const int64_t *d = port->dims;
-    plan.nhwc = p->layout == 2 || (p->layout == 0 && is_image_depth(d[3]) && !is_image_depth(d[1]));
+    const int layout = raw ? 0 : p->layout; /* of the float model; a caller of raw pixels may have chosen another */
+    plan.nhwc = layout == 2 || (layout == 0 && is_image_depth(d[3]) && !is_image_depth(d[1]));
     int64_t channels = plan.nhwc ? d[3] : d[1], height = plan.nhwc ? d[1] : d[2], width = plan.nhwc ? d[2] : d[3];
     if (channels < 0)
         channels = p->color == 3 ? 1 : 3;
@@ -64,9 +67,13 @@ oct_status oct_pixel_plan_make(const oct_port *port, const oct_preprocess *pre, 
     plan.height = (int)(fixed_h ? fixed_h : height > 0 && height <= OCT_IMAGE_MAX_SIDE ? height : 0);
     plan.width = (int)(fixed_w ? fixed_w : width > 0 && width <= OCT_IMAGE_MAX_SIDE ? width : 0);
     plan.bgr = p->color == 2;
+    plan.bytes = codes || raw;
     for (int c = 0; c < plan.channels; c++)
         for (int v = 0; v < 256; v++)
             plan.table[c][v] = oct_pixel_value(p, c, v);
+    for (int c = 0; c < plan.channels && plan.bytes; c++)
+        for (int v = 0; v < 256; v++)
+            plan.codes[c][v] = (uint8_t)(raw ? v : oct_quantize(plan.table[c][v], port->scale, port->zero, port->dtype == OCT_S8 ? -128 : 0, port->dtype == OCT_S8 ? 127 : 255));
     *out = plan;
     return OCT_OK;
 }
@@ -116,21 +123,26 @@ oct_status oct_pixels_load(const oct_pixel_plan *plan, const void *bytes, int64_
     return OCT_OK;
 }
 
-void oct_pixels_normalize(const oct_pixel_plan *plan, const oct_image *image, float *out)
+/* Channel c of n pixels, `from` and `to` at its first element. */
+static void put_channel(const oct_pixel_plan *plan, int c, const uint8_t *from, int64_t from_step, void *out, int64_t at, int64_t step, int64_t n)
+{
+    if (plan->bytes) {
+        uint8_t *to = (uint8_t *)out + at;
+        for (int64_t i = 0; i < n; i++)
+            to[i * step] = plan->codes[c][from[i * from_step]];
+    } else {
+        float *to = (float *)out + at;
+        for (int64_t i = 0; i < n; i++)
+            to[i * step] = plan->table[c][from[i * from_step]];
+    }
+}
+
+void oct_pixels_normalize(const oct_pixel_plan *plan, const oct_image *image, void *out)
 {
     int64_t n = (int64_t)image->width * image->height;
-    const uint8_t *p = image->pixels;
-    if (image->channels == 1) {
-        for (int64_t i = 0; i < n; i++)
-            out[i] = plan->table[0][p[i]];
-        return;
-    }
-    for (int c = 0; c < 3; c++) {
-        const float *table = plan->table[c];
-        const uint8_t *q = p + (plan->bgr ? 2 - c : c);
-        float *to = plan->nhwc ? out + c : out + c * n;
-        int64_t step = plan->nhwc ? 3 : 1;
-        for (int64_t i = 0; i < n; i++)
-            to[i * step] = table[q[3 * i]];
-    }
+    if (image->channels == 1)
+        put_channel(plan, 0, image->pixels, 1, out, 0, 1, n);
+    else
+        for (int c = 0; c < 3; c++)
+            put_channel(plan, c, image->pixels + (plan->bgr ? 2 - c : c), 3, out, plan->nhwc ? c : c * n, plan->nhwc ? 3 : 1, n);
 }

@@ -13,8 +13,9 @@ static inline float oct_pixel_value(const oct_preprocess *p, int c, int v) { ret
 typedef struct oct_pixel_plan {
     oct_preprocess pre;
     int channels, height, width; /* height and width 0 while the port leaves them free and no option fixes them */
-    bool nhwc, bgr;
-    float table[3][256]; /* code -> input value, by channel of the model */
+    bool nhwc, bgr, bytes;   /* bytes: the input takes codes or pixels, one byte each */
+    float table[3][256];     /* pixel -> input value, by channel of the model */
+    uint8_t codes[3][256];   /* with bytes: pixel -> byte of the input */
 } oct_pixel_plan;
 
 /* USAGE for options that contradict themselves or the port, CONTENT for a port that takes no images. pre NULL = defaults. */
@@ -30,7 +31,7 @@ void oct_pixel_scratch_free(oct_pixel_scratch *s);
 /* Decodes and sizes: *out is borrowed from s. A picture of the wrong size sets *misfit: that is no fault of the file. */
 oct_status oct_pixels_load(const oct_pixel_plan *plan, const void *bytes, int64_t size, oct_pixel_scratch *s, const oct_image **out,
                            bool *misfit);
-/* channels * height * width floats in the plan's layout. */
-void oct_pixels_normalize(const oct_pixel_plan *plan, const oct_image *image, float *out);
+/* channels * height * width floats, or bytes, in the plan's layout. */
+void oct_pixels_normalize(const oct_pixel_plan *plan, const oct_image *image, void *out);
 
 #endif

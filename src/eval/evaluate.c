@@ -42,7 +42,7 @@ static int64_t common_batch(int64_t a, int64_t b)
 static bool same_ports(const oct_port *a, const oct_port *b, int count)
 {
     for (int i = 0; i < count; i++) {
-        if (a[i].dtype != b[i].dtype || a[i].rank != b[i].rank)
+        if (a[i].dtype != b[i].dtype || a[i].rank != b[i].rank || a[i].scale != b[i].scale || a[i].zero != b[i].zero)
             return false;
         for (int k = 1; k < a[i].rank; k++)
             if (a[i].dims[k] != b[i].dims[k])

@@ -4,7 +4,7 @@
 
 void oct_plan_describe_port(const oct_plan *p, const oct_plan_port *from, oct_port *out)
 {
-    oct_port r = {.name = oct_plan_string(p, from->name), .dtype = (oct_dtype)from->dtype, .rank = (int32_t)from->rank};
+    oct_port r = {.name = oct_plan_string(p, from->name), .dtype = (oct_dtype)from->dtype, .rank = (int32_t)from->rank, .scale = from->scale, .zero = from->zero};
     for (uint32_t i = 0; i < from->rank; i++) {
         r.dims[i] = from->dims[i];
         r.dim_names[i] = "";

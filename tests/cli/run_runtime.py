@@ -224,6 +224,28 @@ def pixels__in_both_layouts__equal_normalised_floats_byte_for_byte():
             same(outputs(WORK / "p.plan", array("p", data)), want)
 
 
+@test
+def codes_and_pixels__fed_with_images__agree_with_the_float_road_on_every_sample():
+    try:
+        from PIL import Image
+    except ImportError as e:
+        raise Skip(str(e))
+    rng = np.random.default_rng(13)
+    for k in range(12):
+        (WORK / "set" / f"class{k % 3}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (16, 16, 3)).astype(np.uint8)).save(WORK / "set" / f"class{k % 3}" / f"{k}.png")
+    m = conv_net()
+    common = ["--calib", ranges(m, x=images(16, 16, 16)), "--int8", "--dim", "H=16", "--dim", "W=16", "--mean", "0.5,0.4,0.6", "--std", "0.25,0.3,0.2", "--quiet"]
+    ok("build", m, *common, "--batch", 4, "-o", WORK / "f.plan")
+    for kind in ("codes", "pixels", "pixels-nhwc"):
+        ok("build", m, *common, "--batch", 3, "--input-type", f"x={kind}", "-o", WORK / "i.plan")
+        r = json.loads(ok("eval", WORK / "f.plan", WORK / "i.plan", "--data", WORK / "set", "--json").stdout)
+        assert r["verdict"]["agree"] == 100 and r["verdict"]["cosine"] > 0.9999999, r
+        for p in ("f.plan", "i.plan"):
+            ok("run", WORK / p, "--data", WORK / "set", "-o", WORK / f"{p}.out", "--quiet")
+        same({"y": np.load(WORK / "f.plan.out" / "y.npy")}, {"y": np.load(WORK / "i.plan.out" / "y.npy")})
+
+
 # --- refit and taps ---
 
 def initializers(model):
