@@ -39,10 +39,14 @@ static cJSON *ops_json(const oct_graph *g)
     return o;
 }
 
+static bool is_integer_product(const oct_node *n) { return n->op == OCT_OP_CONV_INTEGER || n->op == OCT_OP_MATMUL_INTEGER; }
+
 /* Does n read input i as weights, rather than as a scale, a limit, an axis or a size? */
 static bool reads_weights(const oct_node *n, int i)
 {
     switch (n->op) {
+    case OCT_OP_CONV_INTEGER:
+    case OCT_OP_MATMUL_INTEGER: return i == 1;
     case OCT_OP_QUANTIZE: return false;
     case OCT_OP_DEQUANTIZE: return i == 0;
     case OCT_OP_CLIP:
@@ -63,7 +67,7 @@ static int64_t count_params(const oct_graph *g)
         for (int64_t u = 0; v->data && u < v->user_count && !weights; u++) {
             const oct_node *n = v->users[u];
             for (int k = 0; k < n->input_count; k++)
-                weights |= n->inputs[k] == v && reads_weights(n, k) && (is_float || n->op == OCT_OP_DEQUANTIZE);
+                weights |= n->inputs[k] == v && reads_weights(n, k) && (is_float || n->op == OCT_OP_DEQUANTIZE || is_integer_product(n));
         }
         if (weights && oct_shape_count(&v->shape, &count) == OCT_OK)
             total += count;
@@ -98,9 +102,14 @@ static bool is_layer(const oct_node *n)
     const oct_value *y = oct_node_out(n, 0);
     if (oct_op_get(n->op)->flags & OCT_OPF_M || !y)
         return false;
-    if (n->op == OCT_OP_QUANTIZE || n->op == OCT_OP_DEQUANTIZE || n->op == OCT_OP_REQUANTIZE)
-        return false;
-    return n->int8 || y->dtype == OCT_F32;
+    switch (n->op) {
+    case OCT_OP_QUANTIZE:
+    case OCT_OP_DEQUANTIZE:
+    case OCT_OP_REQUANTIZE:
+    case OCT_OP_DYNAMIC_QUANTIZE:
+    case OCT_OP_CAST: return false;
+    default: return n->int8 || is_integer_product(n) || y->dtype == OCT_F32;
+    }
 }
 
 static bool is_mean_over_space(const oct_node *n)
@@ -153,11 +162,12 @@ static cJSON *layers_json(const oct_graph *g, bool quantized)
         const oct_node *n = g->nodes[i];
         if (!is_layer(n))
             continue;
-        const char *reason = !quantized ? obstacle(n) : n->int8 ? "" : n->reason ? n->reason : "";
+        const bool int8 = n->int8 || is_integer_product(n);
+        const char *reason = int8 ? "" : !quantized ? obstacle(n) : n->reason ? n->reason : "";
         cJSON *o = cJSON_CreateObject();
         cJSON_AddStringToObject(o, "name", n->name);
         cJSON_AddStringToObject(o, "op", oct_op_get(n->op)->name);
-        cJSON_AddBoolToObject(o, "int8", quantized ? n->int8 : !*reason);
+        cJSON_AddBoolToObject(o, "int8", quantized ? int8 : !*reason);
         cJSON_AddStringToObject(o, "reason", reason);
         cJSON_AddItemToArray(array, o);
     }
