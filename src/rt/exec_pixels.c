@@ -1,55 +1,118 @@
-/* pixels: u8 through one table of 256 codes or floats a channel, from any layout to any.  A row of the image is done for all channels
- * while it lies in the nearest cache. */
+/* pixels: u8 through one table of 256 codes or floats a channel, from any layout to any.
+ *
+ * Work goes in pieces of one row of pixels, or of the whole image where its rows lie one behind the other, all channels of a piece
+ * together. Codes run through the span kernel of tables: planes each through their own, and into a small block where the channels shall lie
+ * innermost; interleaved pixels as a whole through every table, of which masks then choose. */
 #include "rt/exec_loop.h"
 
-typedef struct pixel_job {
-    const uint8_t *in;
-    uint8_t *out;
-    const uint8_t *table;           /* of channel 0; the next is table_step bytes on */
-    int64_t table_step;
-    int64_t rows, cols, channels;   /* rows of one image */
-    int64_t in_image, in_row, in_col, in_channel;
-    int64_t out_image, out_row, out_col, out_channel; /* bytes */
+enum { PIECE = 1024, MOST_CHANNELS = 4, MASK = 64 * MOST_CHANNELS };
+
+/* Strides in bytes. */
+typedef struct pixel_side {
+    uint8_t *data;
+    int64_t image, row, col, channel;
+} pixel_side;
+
+typedef struct pixel_job pixel_job;
+typedef void pixel_fn(const pixel_job *j, const uint8_t *x, uint8_t *y, int64_t n);
+
+struct pixel_job {
+    pixel_side in, out;
+    const uint8_t *table;         /* of channel 0; the next is table_step bytes on */
+    int64_t table_step, rows, cols, channels, pieces; /* rows of an image, pieces of a row */
+    pixel_fn *piece;
+    oct_table_span_fn *span;
+    const oct_nd_ops *ops;
     bool floats;
-} pixel_job;
+    uint8_t mask[MOST_CHANNELS][MASK]; /* 255 where an interleaved byte belongs to the channel */
+};
 
-static void row_of_codes(const uint8_t *x, int64_t x_step, const uint8_t *table, uint8_t *y, int64_t y_step, int64_t n)
+static void one_by_one(const pixel_job *j, const uint8_t *x, uint8_t *y, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++)
-        y[i * y_step] = table[x[i * x_step]];
+    for (int64_t c = 0; c < j->channels; c++) {
+        const uint8_t *from = x + c * j->in.channel;
+        const void *table = j->table + c * j->table_step;
+        uint8_t *to = y + c * j->out.channel;
+        if (j->floats)
+            for (int64_t i = 0; i < n; i++)
+                *(float *)(void *)(to + i * j->out.col) = ((const float *)table)[from[i * j->in.col]];
+        else
+            for (int64_t i = 0; i < n; i++)
+                to[i * j->out.col] = ((const uint8_t *)table)[from[i * j->in.col]];
+    }
 }
 
-static void row_of_floats(const uint8_t *x, int64_t x_step, const float *table, float *y, int64_t y_step, int64_t n)
+static void planes(const pixel_job *j, const uint8_t *x, uint8_t *y, int64_t n)
 {
-    for (int64_t i = 0; i < n; i++)
-        y[i * y_step] = table[x[i * x_step]];
+    uint8_t codes[MOST_CHANNELS * PIECE];
+    const bool planes_out = j->out.col == 1;
+    for (int64_t c = 0; c < j->channels; c++)
+        j->span(x + c * j->in.channel, planes_out ? y + c * j->out.channel : codes + c * PIECE, n, j->table + c * j->table_step);
+    if (!planes_out)
+        j->ops->transpose(1, j->channels, n, codes, PIECE, y, j->out.col);
 }
 
-static void pixel_rows(void *arg, int64_t first, int64_t last)
+static void interleaved(const pixel_job *j, const uint8_t *x, uint8_t *y, int64_t n)
+{
+    uint8_t codes[MOST_CHANNELS * PIECE];
+    const int64_t bytes = n * j->channels, block = 64 * j->channels;
+    j->span(x, y, bytes, j->table);
+    for (int64_t c = 1; c < j->channels; c++) {
+        const uint8_t *mask = j->mask[c];
+        j->span(x, codes, bytes, j->table + c * j->table_step);
+        for (int64_t i = 0; i < bytes; i += block)
+            for (int64_t k = 0; k < oct_min64(block, bytes - i); k++)
+                y[i + k] = (uint8_t)((y[i + k] & ~mask[k]) | (codes[i + k] & mask[k]));
+    }
+}
+
+static void pixel_pieces(void *arg, int64_t first, int64_t last)
 {
     const pixel_job *j = arg;
-    for (int64_t r = first; r < last; r++) {
-        const uint8_t *x = j->in + r / j->rows * j->in_image + r % j->rows * j->in_row;
-        uint8_t *y = j->out + r / j->rows * j->out_image + r % j->rows * j->out_row;
-        for (int64_t c = 0; c < j->channels; c++, x += j->in_channel, y += j->out_channel) {
-            const uint8_t *table = j->table + c * j->table_step;
-            if (j->floats)
-                row_of_floats(x, j->in_col, (const float *)(const void *)table, (float *)(void *)y, j->out_col / (int64_t)sizeof(float), j->cols);
-            else
-                row_of_codes(x, j->in_col, table, y, j->out_col, j->cols);
-        }
+    for (int64_t k = first; k < last; k++) {
+        const int64_t at = k % j->pieces * PIECE, row = k / j->pieces % j->rows, image = k / j->pieces / j->rows;
+        const uint8_t *x = j->in.data + image * j->in.image + row * j->in.row + at * j->in.col;
+        uint8_t *y = j->out.data + image * j->out.image + row * j->out.row + at * j->out.col;
+        j->piece(j, x, y, oct_min64(PIECE, j->cols - at));
     }
+}
+
+static pixel_side side_of(const oct_view *v, int axis)
+{
+    const int64_t size = (int64_t)oct_dtype_size(v->dtype);
+    const int row = axis == 1 ? 2 : 1;
+    return (pixel_side){v->data, v->strides[0] * size, v->strides[row] * size, v->strides[row + 1] * size, v->strides[axis] * size};
+}
+
+static bool is_interleaved(const pixel_side *s, int64_t channels) { return s->channel == 1 && s->col == channels; }
+
+static pixel_fn *choose(pixel_job *j)
+{
+    const bool out_interleaved = is_interleaved(&j->out, j->channels);
+    if (j->floats || j->channels > MOST_CHANNELS)
+        return one_by_one;
+    if (j->in.col == 1 && (j->out.col == 1 || out_interleaved))
+        return planes;
+    if (!is_interleaved(&j->in, j->channels) || !out_interleaved)
+        return one_by_one;
+    for (int64_t k = 0; k < 64 * j->channels; k++)
+        j->mask[k % j->channels][k] = 255;
+    return interleaved;
 }
 
 void oct_exec_pixels(oct_exec *x)
 {
-    const oct_view *in = &x->in[0], *table = &x->in[1], *out = &x->out[0];
-    const int axis = ((const oct_p_axis *)x->params)->axis, row = axis == 1 ? 2 : 1, col = row + 1;
-    const int64_t size = (int64_t)oct_dtype_size(out->dtype);
-    pixel_job j = {.in = in->data, .out = out->data, .table = table->data, .table_step = table->dims[0] > 1 ? 256 * size : 0,
-                   .rows = out->dims[row], .cols = out->dims[col], .channels = out->dims[axis],
-                   .in_image = in->strides[0], .in_row = in->strides[row], .in_col = in->strides[col], .in_channel = in->strides[axis],
-                   .out_image = out->strides[0] * size, .out_row = out->strides[row] * size, .out_col = out->strides[col] * size, .out_channel = out->strides[axis] * size,
-                   .floats = out->dtype == OCT_F32};
-    oct_exec_ranges(x, out->dims[0] * j.rows, oct_exec_per_unit(j.cols * j.channels), pixel_rows, &j);
+    const oct_view *table = &x->in[1], *out = &x->out[0];
+    const int axis = ((const oct_p_axis *)x->params)->axis, row = axis == 1 ? 2 : 1;
+    pixel_job j = {.in = side_of(&x->in[0], axis), .out = side_of(out, axis), .table = table->data,
+                   .table_step = table->dims[0] > 1 ? 256 * (int64_t)oct_dtype_size(out->dtype) : 0, .rows = out->dims[row], .cols = out->dims[row + 1],
+                   .channels = out->dims[axis], .ops = oct_exec_ops(x), .floats = out->dtype == OCT_F32};
+    j.span = oct_table_best(oct_exec_isa(x))->fn;
+    j.piece = choose(&j);
+    if (j.in.row == j.cols * j.in.col && j.out.row == j.cols * j.out.col) {
+        j.cols *= j.rows;
+        j.rows = 1;
+    }
+    j.pieces = oct_div_up(j.cols, PIECE);
+    oct_exec_ranges(x, out->dims[0] * j.rows * j.pieces, oct_exec_per_unit(oct_min64(PIECE, j.cols) * j.channels), pixel_pieces, &j);
 }
