@@ -296,6 +296,7 @@ typedef struct dw_context {
     oct_fdw_fn *ffn;
     int32_t rows, stride;
     int64_t row_bytes, out_bytes;
+    char name[48];
 } dw_context;
 
 static void run_dw(void *context)
@@ -340,26 +341,31 @@ static void bench_dw(bool integer)
             const oct_qdw_kernel *row = oct_qdw_get(v);
             if (row->isa > oct_cpu_detect() || !wanted(l->name, row->name) || (row->kh && row->kh != l->kernel))
                 continue;
-            dw_context *x = calloc(1, sizeof *x);
             void *weights = packed[packed_count++] = block(row->packed_bytes(l->c, l->kernel, l->kernel), -1);
             row->pack(l->c, l->kernel, l->kernel, w, bias, scale, NULL, weights);
-            x->e = (oct_qepilogue){.kind = OCT_EPI_U8, .zp = 3, .hi = 255};
-            x->q = (oct_qdw_args){(const void *)codes,
-                                  (int64_t)l->stride * l->c,
-                                  l->c,
-                                  l->kernel,
-                                  l->kernel,
-                                  l->c,
-                                  weights,
-                                  l->out,
-                                  fout,
-                                  l->c,
-                                  NULL,
-                                  0,
-                                  &x->e};
-            x->qfn = row->fn, x->rows = l->out, x->stride = l->stride, x->row_bytes = width * l->c,
-            x->out_bytes = (int64_t)l->out * l->c;
-            add_case(row->name, run_dw, x);
+            for (int to_float = 0; to_float < 2; to_float++) {
+                dw_context *x = calloc(1, sizeof *x);
+                const int64_t pixel = l->c * (to_float ? 4 : 1);
+                x->e = (oct_qepilogue){
+                    .kind = to_float ? OCT_EPI_F32 : OCT_EPI_U8, .zp = 3, .hi = 255, .flo = -1e30f, .fhi = 1e30f};
+                x->q = (oct_qdw_args){(const void *)codes,
+                                      (int64_t)l->stride * l->c,
+                                      l->c,
+                                      l->kernel,
+                                      l->kernel,
+                                      l->c,
+                                      weights,
+                                      l->out,
+                                      fout,
+                                      pixel,
+                                      NULL,
+                                      0,
+                                      &x->e};
+                x->qfn = row->fn, x->rows = l->out, x->stride = l->stride, x->row_bytes = width * l->c,
+                x->out_bytes = l->out * pixel;
+                snprintf(x->name, sizeof x->name, "%s%s", row->name, to_float ? " to f32" : "");
+                add_case(x->name, run_dw, x);
+            }
         }
         for (int v = 0; !integer && oct_fdw_get(v); v++) {
             const oct_fdw_kernel *row = oct_fdw_get(v);

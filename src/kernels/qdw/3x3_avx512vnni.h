@@ -1,7 +1,7 @@
 /* Depthwise 3x3 at one vector width: a group is a column of three taps, so that neighbouring outputs share interleaved
  * columns: with stride 1 each column is interleaved once, with stride 2 two of three. */
 
-FORCE void NAME(block)(const block_call *b, const bool full, const bool fast)
+FORCE void NAME(block)(const block_call *b, const bool full, const finish_kind kind)
 {
     const oct_qdw_args *g = b->g;
     const NAME(finisher) f = NAME(finisher_of)(b);
@@ -15,10 +15,7 @@ FORCE void NAME(block)(const block_call *b, const bool full, const bool fast)
         NAME(dots)(&acc, left, w0);                                                                                                \
         NAME(dots)(&acc, middle, w1);                                                                                              \
         NAME(dots)(&acc, right, w2);                                                                                               \
-        if (fast)                                                                                                                  \
-            NAME(finish)(&f, acc, i, full);                                                                                        \
-        else                                                                                                                       \
-            NAME(finish_slowly)(b, acc, i);                                                                                        \
+        NAME(finish)(b, &f, acc, i, full, kind);                                                                                   \
     } while (0)
     const VI *weights = (const VI *)b->w;
     const NAME(quad) w0 = NAME(four_in_registers)(weights + 4), w1 = NAME(four_in_registers)(weights + 8),

@@ -3,7 +3,8 @@
 #define PIXELS4(X) X(0) X(1) X(2) X(3)
 
 /* Pixels [i, i + N) of the block, N = 1, 2 or 4. */
-FORCE void NAME(pixels)(const block_call *b, const NAME(finisher) * f, const int N, int64_t i, const bool full, const bool fast)
+FORCE void NAME(pixels)(const block_call *b, const NAME(finisher) * f, const int N, int64_t i, const bool full,
+                        const finish_kind kind)
 {
     const oct_qdw_args *g = b->g;
     const VI *w = (const VI *)b->w + 4;
@@ -29,26 +30,22 @@ FORCE void NAME(pixels)(const block_call *b, const NAME(finisher) * f, const int
 #undef LOAD
     }
 #define END(p)                                                                                                                     \
-    if (N > p) {                                                                                                                   \
-        if (fast)                                                                                                                  \
-            NAME(finish)(f, acc##p, i + p, full);                                                                                  \
-        else                                                                                                                       \
-            NAME(finish_slowly)(b, acc##p, i + p);                                                                                 \
-    }
+    if (N > p)                                                                                                                     \
+        NAME(finish)(b, f, acc##p, i + p, full, kind);
     PIXELS4(END)
 #undef END
 }
 
-FORCE void NAME(block)(const block_call *b, const bool full, const bool fast)
+FORCE void NAME(block)(const block_call *b, const bool full, const finish_kind kind)
 {
     const NAME(finisher) f = NAME(finisher_of)(b);
     const int64_t m = b->g->m;
     int64_t i = 0;
     for (; i + 4 <= m; i += 4)
-        NAME(pixels)(b, &f, 4, i, full, fast);
+        NAME(pixels)(b, &f, 4, i, full, kind);
     for (; i + 2 <= m; i += 2)
-        NAME(pixels)(b, &f, 2, i, full, fast);
+        NAME(pixels)(b, &f, 2, i, full, kind);
     if (i < m)
-        NAME(pixels)(b, &f, 1, i, full, fast);
+        NAME(pixels)(b, &f, 1, i, full, kind);
 }
 #undef PIXELS4

@@ -4,8 +4,8 @@
  * vector of B bytes. Four taps make a group: interleaving the bytes of four taps (unpack by 8, then by 16 bits) puts the taps
  * of a channel into one dword, ready for one vpdpbusd with the group's weights. The dwords of vector v, 128-bit lane l, place
  * e belong to channel 16*l + 4*v + e; the packs of the epilogue put the channels back in order for free.
- *   [64 bytes: header] then for each block [B s32 bias', vector order] [group: 4 vectors of B s8]* [B f32 scale, vector order]
- *   [B f32 scale] [B f32 fbias] */
+ *   [64 bytes: header] then for each block [B s32 bias', vector order] [group: 4 vectors of B s8]*
+ *   [B f32 scale, vector order] [B f32 fbias, vector order] */
 #ifndef OCT_KERNELS_QDW_PACK_AVX512VNNI_H
 #define OCT_KERNELS_QDW_PACK_AVX512VNNI_H
 
@@ -34,7 +34,7 @@ static inline int32_t block_width(int32_t c, int32_t first)
 }
 static inline int64_t block_bytes(int32_t width, int64_t groups)
 {
-    return width * (16 + 4 * groups);
+    return width * (12 + 4 * groups);
 }
 /* Where element e of vector v, lane l of a block stands, as a channel of the block. */
 static inline int32_t channel_of(int32_t v, int32_t dword)
@@ -68,16 +68,15 @@ static inline int8_t *pack_block(const dw_source *s, int32_t width, int32_t firs
     memset(out, 0, (size_t)block_bytes(width, s->groups));
     int32_t *bias_out = (int32_t *)out;
     int8_t *w_out = out + 4 * width;
-    float *scale_out = (float *)(w_out + s->groups * 4 * width), *scale_plain = scale_out + width,
-          *fbias_plain = scale_plain + width;
+    float *scale_out = (float *)(w_out + s->groups * 4 * width), *fbias_out = scale_out + width;
     for (int32_t v = 0; v < 4; v++)
         for (int32_t d = 0; d < dwords; d++) {
             const int32_t at = channel_of(v, d), ch = (first + at) % period;
             if (at >= n)
                 continue;
             bias_out[v * dwords + d] = s->bias[ch];
-            scale_out[v * dwords + d] = scale_plain[at] = s->scale[ch];
-            fbias_plain[at] = s->fbias ? s->fbias[ch] : 0.0f;
+            scale_out[v * dwords + d] = s->scale[ch];
+            fbias_out[v * dwords + d] = s->fbias ? s->fbias[ch] : 0.0f;
             for (int64_t g = 0; g < s->groups; g++)
                 for (int32_t t = 0; t < 4; t++) {
                     const int32_t tap = s->tap_of(g, t, s->taps);
@@ -114,23 +113,31 @@ typedef struct block_call {
     int32_t size;     /* bytes of an output element */
 } block_call;
 
-/* The rare epilogues of one pixel: sums of the block in channel order, any kind. */
-static __attribute__((noinline)) void finish_sums(const block_call *b, int32_t width, const int32_t *sums, int64_t i)
+/* Plain codes and floats have loops of their own. Codes convert to s32 before they clamp, which takes small scales. */
+typedef enum finish_kind { FINISH_CODES, FINISH_FLOATS, FINISH_ANY } finish_kind;
+
+static inline finish_kind finish_of(const oct_qdw_args *g)
 {
-    const oct_qdw_args *g = b->g;
-    const float *scale = (const float *)(b->w + 4 * width + b->groups * 4 * width) + width;
-    oct_epilogue_row(sums, b->n, scale, scale + width, g->e, g->res ? g->res + i * g->ldr + b->first : NULL,
-                     (uint8_t *)g->out + i * g->ldc + (int64_t)b->first * b->size);
+    if (g->e->kind == OCT_EPI_F32)
+        return FINISH_FLOATS;
+    return g->e->kind == OCT_EPI_U8 && ((const qdw_header *)g->w)->small_scales ? FINISH_CODES : FINISH_ANY;
+}
+static inline int32_t element_bytes(const oct_qdw_args *g)
+{
+    return g->e->kind == OCT_EPI_F32 || g->e->kind == OCT_EPI_S32 ? 4 : 1;
 }
 
-/* Calls the file's block_<bits>(call, full, fast) for all blocks; full = no masking, fast = u8 without residual. */
-#define BLOCK(block) (!fast ? block(&b, false, false) : b.n == width ? block(&b, true, true) : block(&b, false, true))
+/* Calls the file's block_<bits>(call, full, kind) for all blocks; full = no masking. */
+#define BLOCK_OF(block, kind) (b.n == width ? block(&b, true, kind) : block(&b, false, kind))
+#define BLOCK(block)                                                                                                               \
+    (finish == FINISH_CODES    ? BLOCK_OF(block, FINISH_CODES)                                                                     \
+     : finish == FINISH_FLOATS ? BLOCK_OF(block, FINISH_FLOATS)                                                                    \
+                               : block(&b, false, FINISH_ANY))
 #define RUN_BLOCKS(call, group_count)                                                                                              \
     do {                                                                                                                           \
-        const oct_epilogue_kind kind = (call)->e->kind;                                                                            \
-        const bool fast = kind == OCT_EPI_U8 && ((const qdw_header *)(call)->w)->small_scales;                                     \
-        block_call b = {.g = (call), .w = (const int8_t *)(call)->w + HEADER, .groups = (group_count)};                            \
-        b.size = kind == OCT_EPI_F32 || kind == OCT_EPI_S32 ? 4 : 1;                                                               \
+        const finish_kind finish = finish_of(call);                                                                                \
+        block_call b = {                                                                                                           \
+            .g = (call), .w = (const int8_t *)(call)->w + HEADER, .groups = (group_count), .size = element_bytes(call)};           \
         for (int32_t width; b.first < (call)->c; b.first += width) {                                                               \
             width = block_width((call)->c, b.first);                                                                               \
             b.n = (call)->c - b.first < width ? (call)->c - b.first : width;                                                       \

@@ -38,16 +38,16 @@ void oct_qdw_3x3_avx512vnni_pack(int32_t c, int32_t kh, int32_t kw, const int8_t
 }
 
 /* Elements e, e + 64*blocks, e + 2*64*blocks ... of the row, which share the weights of block e/64. */
-static void flat(const oct_qdw_args *g, const int8_t *w, int64_t e, int64_t total, int64_t step)
+FORCE void flat(const oct_qdw_args *g, const int8_t *w, int64_t e, int64_t total, int64_t step, const finish_kind kind)
 {
-    const block_call b = {.g = g, .w = w, .groups = GROUPS, .n = 64, .size = 1};
+    const block_call b = {.g = g, .w = w, .groups = GROUPS, .n = 64, .size = element_bytes(g)};
     finisher_512 f = finisher_of_512(&b);
     const uint8_t *r0 = g->rows[0], *r1 = g->rows[1], *r2 = g->rows[2];
     const int64_t c = g->c;
     const __m512i *vectors = (const __m512i *)w;
     const quad_512 w0 = four_in_registers_512(vectors + 4), w1 = four_in_registers_512(vectors + 8),
                    w2 = four_in_registers_512(vectors + 12);
-    f.ldc = 1;
+    f.ldc = b.size;
 #define COLUMN(at, full)                                                                                                           \
     interleave_512(load_512(r0 + (at), f.columns, full), load_512(r1 + (at), f.columns, full),                                     \
                    load_512(r2 + (at), f.columns, full), _mm512_setzero_si512())
@@ -57,7 +57,7 @@ static void flat(const oct_qdw_args *g, const int8_t *w, int64_t e, int64_t tota
         dots_512(&acc, COLUMN(e, full), w0);                                                                                       \
         dots_512(&acc, COLUMN(e + c, full), w1);                                                                                   \
         dots_512(&acc, COLUMN(e + 2 * c, full), w2);                                                                               \
-        finish_512(&f, acc, e, full);                                                                                              \
+        finish_512(&b, &f, acc, e, full, kind);                                                                                    \
     } while (0)
     for (; e + 64 <= total; e += step)
         ELEMENTS(true);
@@ -72,11 +72,16 @@ static void flat(const oct_qdw_args *g, const int8_t *w, int64_t e, int64_t tota
 void oct_qdw_3x3_avx512vnni(const oct_qdw_args *args)
 {
     const int32_t c = args->c, blocks = flat_blocks(c);
-    const bool dense = args->px == c && args->kx_step == c && args->ldc == c;
-    if (blocks && dense && args->e->kind == OCT_EPI_U8 && ((const qdw_header *)args->w)->small_scales) {
+    const finish_kind kind = finish_of(args);
+    const bool dense = args->px == c && args->kx_step == c && args->ldc == (ptrdiff_t)c * element_bytes(args);
+    if (blocks && dense && kind != FINISH_ANY) {
         const int8_t *w = (const int8_t *)args->w + packed_size(c, GROUPS);
-        for (int64_t i = 0, total = args->m * c; i < blocks && 64 * i < total; i++, w += block_bytes(64, GROUPS))
-            flat(args, w, 64 * i, total, 64 * (int64_t)blocks);
+        for (int64_t i = 0, total = args->m * c; i < blocks && 64 * i < total; i++, w += block_bytes(64, GROUPS)) {
+            if (kind == FINISH_CODES)
+                flat(args, w, 64 * i, total, 64 * (int64_t)blocks, FINISH_CODES);
+            else
+                flat(args, w, 64 * i, total, 64 * (int64_t)blocks, FINISH_FLOATS);
+        }
         return;
     }
     RUN_BLOCKS(args, GROUPS);

@@ -15,15 +15,16 @@ typedef struct problem {
 
 static int32_t element_size(oct_epilogue_kind kind)
 {
-    return kind == OCT_EPI_F32 ? 4 : 1;
+    return kind == OCT_EPI_F32 || kind == OCT_EPI_S32 ? 4 : 1;
 }
 
 static problem some_problem(rnd *r, int32_t kh, int32_t kw, int32_t c, int32_t size)
 {
     static const oct_epilogue_kind kinds[] = {OCT_EPI_U8,           OCT_EPI_U8,       OCT_EPI_U8_RES,
-                                              OCT_EPI_U8_RES_INNER, OCT_EPI_U8_FBIAS, OCT_EPI_F32};
+                                              OCT_EPI_U8_RES_INNER, OCT_EPI_U8_FBIAS, OCT_EPI_F32,
+                                              OCT_EPI_F32,          OCT_EPI_S32};
     problem p = {.kh = kh, .kw = kw, .c = c, .m = rnd_int(r, 1, 9)};
-    p.e = some_epilogue(r, kinds[rnd_int(r, 0, 5)]);
+    p.e = some_epilogue(r, kinds[rnd_int(r, 0, 7)]);
     const int32_t pixel = c + rnd_int(r, 0, 3), dilation = rnd_int(r, 0, 3) ? 1 : 2, stride = rnd_int(r, 1, 3);
     p.kx_step = (ptrdiff_t)pixel * dilation * size;
     p.px = (ptrdiff_t)pixel * stride * size;
