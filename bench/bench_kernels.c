@@ -9,6 +9,7 @@
 #include <string.h>
 #include <time.h>
 #include "kernels/kernel.h"
+#include "kernels/nd/nd.h"
 
 enum { ROUNDS = 15, MAX_CASES = 64 };
 
@@ -346,8 +347,8 @@ static void bench_dw(bool integer)
             for (int to_float = 0; to_float < 2; to_float++) {
                 dw_context *x = calloc(1, sizeof *x);
                 const int64_t pixel = l->c * (to_float ? 4 : 1);
-                x->e = (oct_qepilogue){
-                    .kind = to_float ? OCT_EPI_F32 : OCT_EPI_U8, .zp = 3, .hi = 255, .flo = -1e30f, .fhi = 1e30f};
+                x->e =
+                    (oct_qepilogue){.kind = to_float ? OCT_EPI_F32 : OCT_EPI_U8, .zp = 3, .hi = 255, .flo = -1e30f, .fhi = 1e30f};
                 x->q = (oct_qdw_args){(const void *)codes,
                                       (int64_t)l->stride * l->c,
                                       l->c,
@@ -503,15 +504,76 @@ static void bench_spans(void)
     free(base.a), free(base.b), free(base.y), free(base.x), free(base.fy);
 }
 
+/* --- float functions of one value, alone and followed by codes as a fused step runs them ---------------------------------------
+ */
+typedef struct unary_context {
+    const oct_nd_ops *ops;
+    oct_quantize_span_fn *quantize;
+    oct_unary_fn fn;
+    const float *x;
+    float *y;
+    uint8_t *q;
+    char name[48];
+} unary_context;
+
+static void run_unary(void *p)
+{
+    const unary_context *c = p;
+    c->ops->unary(c->fn, 0.2f, 0.5f, c->x, c->y, SPAN);
+}
+static void run_unary_quantize(void *p)
+{
+    const unary_context *c = p;
+    float chunk[OCT_ND_CHUNK];
+    for (int i = 0; i < SPAN; i += OCT_ND_CHUNK) {
+        c->ops->unary(c->fn, 0.2f, 0.5f, c->x + i, chunk, OCT_ND_CHUNK);
+        c->quantize(chunk, c->q + i, OCT_ND_CHUNK, 0.01f, 128, 0, 255);
+    }
+}
+
+static void bench_unary(void)
+{
+    static const struct {
+        oct_unary_fn fn;
+        const char *name;
+    } functions[] = {{OCT_UNARY_SILU, "silu 16384"},
+                     {OCT_UNARY_SIGMOID, "sigmoid 16384"},
+                     {OCT_UNARY_HARD_SWISH, "hardswish 16384"},
+                     {OCT_UNARY_HARD_SIGMOID, "hardsigmoid 16384"},
+                     {OCT_UNARY_GELU, "gelu 16384"},
+                     {OCT_UNARY_TANH, "tanh 16384"}};
+    float *x = floats(SPAN, 3), *y = floats(SPAN, 4);
+    uint8_t *q = block(SPAN, -1);
+    for (int i = 0; i < SPAN; i++)
+        x[i] *= 8;
+    for (size_t f = 0; f < sizeof functions / sizeof functions[0]; f++) {
+        for (int level = OCT_ISA_PORTABLE; level <= (int)oct_cpu_detect(); level++)
+            for (int quantizes = 0; quantizes < 2; quantizes++) {
+                const oct_isa isa = (oct_isa)level;
+                unary_context *c = malloc(sizeof *c);
+                *c = (unary_context){oct_nd_ops_get(isa), oct_quantize_best(isa)->fn, functions[f].fn, x, y, q, ""};
+                snprintf(c->name, sizeof c->name, "nd_unary %s%s", oct_isa_name(isa), quantizes ? " to u8" : "");
+                if (wanted(functions[f].name, c->name))
+                    add_case(c->name, quantizes ? run_unary_quantize : run_unary, c);
+                else
+                    free(c);
+            }
+        run_cases(functions[f].name, SPAN, UNIT_ELEMENTS);
+    }
+    free(x), free(y), free(q);
+}
+
 int main(int argc, char **argv)
 {
     filter_count = argc - 1;
     filters = argv + 1;
-    printf("peak: %.1f GMAC/s int8, %.1f GMAC/s f32 (registers only, one thread)\n", oct_cpu_peak(oct_cpu_detect(), true), oct_cpu_peak(oct_cpu_detect(), false));
+    printf("peak: %.1f GMAC/s int8, %.1f GMAC/s f32 (registers only, one thread)\n", oct_cpu_peak(oct_cpu_detect(), true),
+           oct_cpu_peak(oct_cpu_detect(), false));
     bench_conv(true);
     bench_dw(true);
     bench_conv(false);
     bench_dw(false);
     bench_spans();
+    bench_unary();
     return 0;
 }

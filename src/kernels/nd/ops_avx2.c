@@ -7,6 +7,16 @@
 #define ND_MAX(v, s) ((vm)_mm256_max_ps((__m256)(v), (__m256)(s)))
 #define ND_MIN(v, s) ((vm)_mm256_min_ps((__m256)(v), (__m256)(s)))
 
+#define nd_pick(v, a, b) ((vm)_mm256_blendv_ps((__m256)(b), (__m256)(a), (__m256)(v)))
+#define nd_scale(p, k)   ((vm)scaled((__m256)(p), (__m256)(k)))
+/* 2^k in two factors, of which only the second product rounds: k reaches -150 and 128. */
+static inline __m256 scaled(__m256 p, __m256 k)
+{
+    const __m256i n = _mm256_cvtps_epi32(k), half = _mm256_srai_epi32(n, 1), bias = _mm256_set1_epi32(127);
+    const __m256i a = _mm256_slli_epi32(_mm256_add_epi32(half, bias), 23);
+    const __m256i b = _mm256_slli_epi32(_mm256_add_epi32(_mm256_sub_epi32(n, half), bias), 23);
+    return _mm256_mul_ps(_mm256_mul_ps(p, _mm256_castsi256_ps(a)), _mm256_castsi256_ps(b));
+}
 #define nd_highest(v) highest((__m256)(v))
 static inline float highest(__m256 v)
 {

@@ -6,6 +6,8 @@
 #define ND_MAX(v, s) ((vm)_mm512_max_ps((__m512)(v), (__m512)(s)))
 #define ND_MIN(v, s) ((vm)_mm512_min_ps((__m512)(v), (__m512)(s)))
 
+#define nd_pick(v, a, b) ((vm)_mm512_mask_mov_ps((__m512)(b), _mm512_movepi32_mask((__m512i)(v)), (__m512)(a)))
+#define nd_scale(p, k)   ((vm)_mm512_scalef_ps((__m512)(p), (__m512)(k)))
 #define nd_highest(v) _mm512_reduce_max_ps((__m512)(v))
 
 static inline __attribute__((always_inline)) void nd_load_tail(float block[16], const float *x, int n, float fill)

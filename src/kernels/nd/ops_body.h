@@ -6,6 +6,8 @@
  * ND_MAX, ND_MIN     (v, s) of two vectors: v > s ? v : s, v < s ? v : s
  * nd_load_tail, nd_store_tail   0 to 16 floats from and to a block of 16; load fills up with a value
  * nd_highest         (ND_W > 4) highest element of a vector
+ * nd_pick            (ND_W > 4) (v, a, b): a where v's sign bit is set, else b
+ * nd_scale           (ND_W > 4) (p, k): p * 2^k, rounded once; k integral, -150 to 128, p in [1/2, 2]
  *
  * Elementwise loops are plain C for the vectoriser; sums use GNU vectors, because there the lanes are the contract. An ivdep loop
  * may have y == x (in place) but no other overlap. */
@@ -42,13 +44,80 @@ enum { ND_VECTORS = OCT_ND_LANES / ND_W };
         }                                                 \
     } while (0)
 
+#if ND_W > 4
+enum { ND_EXP_MAX = 5 * ND_VECTORS, ND_GATE = 64 / ND_W };
+
+/* oct_exp_inline on `count` vectors: the same operations in the same order. One operation on all of them after the other, because a
+ * single chain of 25 dependent operations fills the scheduler without work for the units. `clamped`: no x is above 89. */
+static inline __attribute__((always_inline)) void exp_vectors(vm *v, const int count, const int clamped)
+{
+    vm r[ND_EXP_MAX], p[ND_EXP_MAX], k[ND_EXP_MAX];
+    for (int i = 0; i < count; i++) {
+        vm x = ND_MAX((vm){0} - 104.0f, v[i]);
+        if (!clamped)
+            x = ND_MIN((vm){0} + 89.0f, x);
+        const vm t = x * 1.44269504f + OCT_MAGIC;
+        k[i] = t - OCT_MAGIC;
+        r[i] = (x - k[i] * OCT_LN2_HI) - k[i] * OCT_LN2_LO;
+    }
+    for (int i = 0; i < count; i++)
+        p[i] = r[i] * 0.00138144672f + 0.00836878084f;
+    for (int i = 0; i < count; i++)
+        p[i] = p[i] * r[i] + 0.0416683927f;
+    for (int i = 0; i < count; i++)
+        p[i] = p[i] * r[i] + 0.166665196f;
+    for (int i = 0; i < count; i++)
+        p[i] = p[i] * r[i] + 0.49999994f;
+    for (int i = 0; i < count; i++)
+        p[i] = 1.0f + (p[i] * (r[i] * r[i]) + r[i]);
+    for (int i = 0; i < count; i++)
+        v[i] = nd_scale(p[i], k[i]);
+}
+
+/* oct_sigmoid_inline or oct_silu_inline on 64 floats, in the way of exp_vectors. (A factor of 1 changes no bit.) */
+static inline __attribute__((always_inline)) void gate_block(const float *x, float *y, const int times_x)
+{
+    vm v[ND_GATE], e[ND_GATE], r[ND_GATE];
+    for (int i = 0; i < ND_GATE; i++) {
+        v[i] = *(const vmu *)(x + i * ND_W);
+        e[i] = (vm)((vmi)v[i] | INT32_MIN); /* -|x| */
+    }
+    exp_vectors(e, ND_GATE, 1);
+    for (int i = 0; i < ND_GATE; i++)
+        r[i] = 1.0f / (1.0f + e[i]);
+    for (int i = 0; i < ND_GATE; i++) {
+        r[i] = nd_pick(v[i], e[i], (vm){0} + 1.0f) * r[i];
+        *(vmu *)(y + i * ND_W) = times_x ? v[i] * r[i] : r[i];
+    }
+}
+static inline __attribute__((always_inline)) void gates(const float *x, float *y, int64_t n, const int times_x)
+{
+    float block[64] = {0};
+    int64_t i = 0;
+    for (; i + 64 <= n; i += 64)
+        gate_block(x + i, y + i, times_x);
+    if (i == n)
+        return;
+    for (int64_t k = 0; i + k < n; k += 16)
+        nd_load_tail(block + k, x + i + k, n - i - k < 16 ? (int)(n - i - k) : 16, 0.0f);
+    gate_block(block, block, times_x);
+    for (int64_t k = 0; i + k < n; k += 16)
+        nd_store_tail(y + i + k, block + k, n - i - k < 16 ? (int)(n - i - k) : 16);
+}
+#define SIGMOID gates(x, y, n, 0)
+#define SILU    gates(x, y, n, 1)
+#else
+#define SIGMOID EACH(oct_sigmoid_inline(v))
+#define SILU    EACH(oct_silu_inline(v))
+#endif
+
 static void nd_unary(oct_unary_fn fn, float alpha, float beta, const float *x, float *y, int64_t n)
 {
     switch (fn) {
     case OCT_UNARY_RELU: EACH(v < 0.0f ? 0.0f : v); break;
     case OCT_UNARY_LEAKY_RELU: EACH(oct_select(v < 0.0f, alpha * v, v)); break;
     case OCT_UNARY_CLIP: EACH(oct_clip_inline(v, alpha, beta)); break;
-    case OCT_UNARY_SIGMOID: EACH(oct_sigmoid_inline(v)); break;
+    case OCT_UNARY_SIGMOID: SIGMOID; break;
     case OCT_UNARY_HARD_SIGMOID: EACH(oct_hard_sigmoid_inline(v, alpha, beta)); break;
     case OCT_UNARY_HARD_SWISH: EACH(oct_hard_swish_inline(v)); break;
     case OCT_UNARY_TANH: EACH(oct_tanh_inline(v)); break;
@@ -63,7 +132,7 @@ static void nd_unary(oct_unary_fn fn, float alpha, float beta, const float *x, f
     case OCT_UNARY_RECIPROCAL: EACH(1.0f / v); break;
     case OCT_UNARY_GELU: EACH(oct_gelu_inline(v)); break;
     case OCT_UNARY_GELU_TANH: EACH(oct_gelu_tanh_inline(v)); break;
-    case OCT_UNARY_SILU: EACH(oct_silu_inline(v)); break;
+    case OCT_UNARY_SILU: SILU; break;
     case OCT_UNARY_FLOOR: EACH(floorf(v)); break;
     case OCT_UNARY_CEIL: EACH(ceilf(v)); break;
     case OCT_UNARY_NOT: EACH(v == 0.0f ? 1.0f : 0.0f); break;
@@ -231,36 +300,6 @@ static void softmax_row(const float *x, float *y, int64_t n)
 }
 
 #if ND_W > 4
-enum { ND_EXP_MAX = 5 * ND_VECTORS };
-
-/* oct_exp_inline on `count` vectors: the same operations in the same order. One operation on all of them after the other, because a
- * single chain of 25 dependent operations fills the scheduler without work for the units. */
-static inline __attribute__((always_inline)) void exp_vectors(vm *v, const int count)
-{
-    vm r[ND_EXP_MAX], p[ND_EXP_MAX];
-    vmi n[ND_EXP_MAX];
-    for (int i = 0; i < count; i++) {
-        const vm x = ND_MIN((vm){0} + 89.0f, ND_MAX((vm){0} - 104.0f, v[i]));
-        const vm t = x * 1.44269504f + OCT_MAGIC, k = t - OCT_MAGIC;
-        n[i] = (vmi)t - 0x4B400000;
-        r[i] = (x - k * OCT_LN2_HI) - k * OCT_LN2_LO;
-    }
-    for (int i = 0; i < count; i++)
-        p[i] = r[i] * 0.00138144672f + 0.00836878084f;
-    for (int i = 0; i < count; i++)
-        p[i] = p[i] * r[i] + 0.0416683927f;
-    for (int i = 0; i < count; i++)
-        p[i] = p[i] * r[i] + 0.166665196f;
-    for (int i = 0; i < count; i++)
-        p[i] = p[i] * r[i] + 0.49999994f;
-    for (int i = 0; i < count; i++)
-        p[i] = 1.0f + (p[i] * (r[i] * r[i]) + r[i]);
-    for (int i = 0; i < count; i++) {
-        const vmi half = n[i] >> 1;
-        v[i] = p[i] * (vm)((half + 127) << 23) * (vm)((n[i] - half + 127) << 23);
-    }
-}
-
 /* `rows` rows of n floats wholly in registers: blocks = the blocks of 16 of a row, the last one partial or whole. */
 static inline __attribute__((always_inline)) void softmax_short(const float *x, int64_t x_step, float *y, int64_t y_step,
                                                                 int64_t n, const int rows, const int blocks)
@@ -287,7 +326,7 @@ static inline __attribute__((always_inline)) void softmax_short(const float *x, 
         for (int i = 0; i < per_row; i++)
             row[i] = row[i] - max;
     }
-    exp_vectors(v, rows * per_row);
+    exp_vectors(v, rows * per_row, 0);
     for (int r = 0; r < rows; r++) {
         vm *const row = v + r * per_row, lane[ND_VECTORS];
         for (int k = 0; k < ND_VECTORS; k++)
