@@ -1,4 +1,5 @@
-/* Unary elementwise operators.  Floats: one UNARY step that follows its input's layout. Codes: a 256-entry table. Integers: the few
+/* Unary elementwise operators.  Floats: one UNARY step that follows its input's layout. It writes
+ * codes where a pass has given it a Q. Codes: a 256-entry table. Integers: the few
  * that ONNX defines. Clip with computed or integer limits is a pair of BINARY steps. */
 #include "op/ops.h"
 
@@ -160,6 +161,23 @@ static oct_status lower_codes(oct_lower *l, oct_node *n, const oct_p_unary *p)
     return oct_lower_table(l, in, &qx, out, &qy, p);
 }
 
+/* Floats to codes. The codes keep the layout: bytes are moved more cheaply than floats, should a reader want another. */
+static oct_status lower_to_codes(oct_lower *l, oct_node *n, oct_p_unary *p)
+{
+    oct_value *x = n->inputs[0], *y = n->outputs[0];
+    oct_stored_quant q;
+    int32_t in, out;
+    OCT_TRY(oct_lower_quant(l, y, &q));
+    p->scale = q.scale;
+    p->zero = q.zero;
+    p->lo = q.lo;
+    p->hi = q.hi;
+    OCT_TRY(oct_lower_in(l, x, OCT_LAYOUT_ANY, &in));
+    OCT_TRY(oct_lower_out(l, y, oct_lower_layout(l, x), &out));
+    const char *tactic = oct_lower_pick(l, OCT_FAMILY_quantize, 0, 0, oct_quantize_best(l->isa)->name);
+    return oct_lower_step(l, OCT_STEP_UNARY, OCT_PREC_FLOAT, tactic, 1, &in, 1, &out, p, sizeof *p, NULL);
+}
+
 oct_status oct_op_lower_unary(oct_lower *l, oct_node *n)
 {
     oct_value *x = n->inputs[0], *y = n->outputs[0];
@@ -172,6 +190,8 @@ oct_status oct_op_lower_unary(oct_lower *l, oct_node *n)
         return oct_op_unsupported(n, "INT8 needs constant limits");
     if (n->int8)
         return lower_codes(l, n, &p);
+    if (x->dtype == OCT_F32 && y->dtype != OCT_F32)
+        return lower_to_codes(l, n, &p);
     bool exact =
         n->op == OCT_OP_RELU || n->op == OCT_OP_NEG || n->op == OCT_OP_ABS || n->op == OCT_OP_NOT; /* defined on integers */
     if (n->op == OCT_OP_CLIP && (steps || x->dtype != OCT_F32))

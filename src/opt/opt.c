@@ -33,6 +33,7 @@ static const oct_pass passes[] = {
     {"residual", "float sum into the convolution that feeds it", OCT_OPT_FUSE, oct_pass_residual},
     {"activation", "Relu and Clip into the operator before them", OCT_OPT_FUSE, oct_pass_activation},
     {"explain", "say of each float operator why it is not INT8", OCT_OPT_FUSE, oct_pass_explain},
+    {"unary_codes", "float functions write the codes of the Q behind them", OCT_OPT_FUSE, oct_pass_unary_codes},
 };
 enum { PASS_COUNT = (int)(sizeof passes / sizeof passes[0]), MAX_ROUNDS = 64 };
 

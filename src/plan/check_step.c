@@ -167,9 +167,11 @@ static oct_status check_elementwise(const step_view *v)
         CHECK_SHAPES(fits(v->in[i], y));
     switch (v->s->kind) {
     case OCT_STEP_UNARY: {
-        int32_t fn = ((const oct_p_unary *)v->params)->fn;
-        CHECK_TYPES(x->dtype == y->dtype);
-        CHECK_PARAMS(fn >= 0 && fn < OCT_UNARY_COUNT);
+        const oct_p_unary *q = v->params;
+        const bool to_codes = oct_unary_to_codes(x, y);
+        CHECK_TYPES(x->dtype == y->dtype || to_codes);
+        CHECK_PARAMS(q->fn >= 0 && q->fn < OCT_UNARY_COUNT);
+        CHECK_PARAMS(!to_codes || (q->scale > 0 && q->scale <= 3.4028235e38f && q->lo >= 0 && q->lo <= q->zero && q->zero <= q->hi && q->hi <= 255));
         return OCT_OK;
     }
     case OCT_STEP_BINARY: {

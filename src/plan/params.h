@@ -55,7 +55,14 @@ typedef struct oct_p_pool {
 } oct_p_pool;
 
 /* The functions that steps name (oct_unary_fn, oct_binary_fn, oct_reduce_fn, oct_pad_mode, oct_resize_*) stand in kernels/nd/nd.h. */
-typedef struct oct_p_unary { int32_t fn; float alpha, beta; } oct_p_unary; /* CLIP: alpha = lo, beta = hi */
+/* UNARY: out has the type of in; or f32 -> u8, where the result is quantized at once by scale, zero and limits in stored form. CLIP:
+ * alpha = lo, beta = hi. */
+typedef struct oct_p_unary {
+    int32_t fn;
+    float alpha, beta;
+    float scale;
+    int32_t zero, lo, hi;
+} oct_p_unary;
 
 /* Inputs of one dtype (f32, s32, s64, u8, bool for EQUAL); comparisons give bool. Views broadcast by NumPy's rule. clamp to
  * [lo, hi] after an f32 ADD (fused activation); +-INFINITY = open. */

@@ -39,6 +39,9 @@ typedef struct oct_plan_tensor {
     int32_t zero;             /* stored form */
 } oct_plan_tensor;
 
+/* A UNARY step from x to y that quantizes its result. */
+static inline bool oct_unary_to_codes(const oct_plan_tensor *x, const oct_plan_tensor *y) { return x->dtype == OCT_F32 && y->dtype == OCT_U8; }
+
 typedef struct oct_plan_step {
     uint16_t kind, precision;
     uint32_t name, op, sources, tactic, reason; /* strings; sources joined by '\n'; tactic = kernel row name or "" */

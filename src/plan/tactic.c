@@ -25,6 +25,11 @@ oct_status oct_step_kernel(const oct_plan *p, const oct_plan_step *s, const void
     case OCT_STEP_CONV_F: FIND(fconv); needed = true; break;
     case OCT_STEP_DW_Q: FIND(qdw); needed = true; break;
     case OCT_STEP_DW_F: FIND(fdw); needed = true; break;
+    case OCT_STEP_UNARY:
+        if (!oct_unary_to_codes(&p->tensors[p->index[s->in_first]], &p->tensors[p->index[s->out_first]]))
+            return OCT_OK;
+        FIND(quantize);
+        break;
     case OCT_STEP_QUANTIZE: FIND(quantize); break;
     case OCT_STEP_DEQUANTIZE: FIND(dequantize); break;
     case OCT_STEP_TABLE: FIND(table); break;

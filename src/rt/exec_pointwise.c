@@ -1,4 +1,4 @@
-/* Elementwise float and integer steps: unary, binary, cast, range.  f32 runs in the span loops of kernels/nd; other types go
+/* Elementwise float and integer steps: unary (to codes as well), binary, cast, range.  f32 runs in the span loops of kernels/nd; other types go
  * through 64-bit chunks. Views broadcast and may have any strides. */
 #include "rt/exec_loop.h"
 
@@ -8,6 +8,9 @@ typedef struct unary_job {
     float alpha, beta;
     oct_dtype dtype;
     bool biased_in, biased_out;
+    oct_quantize_span_fn *quantize; /* the results become codes; NULL = they stay */
+    const oct_p_unary *p;
+    int64_t *nan_count;
 } unary_job;
 
 static void unary_f32(const unary_job *job, const oct_nd_tile *t)
@@ -68,10 +71,36 @@ static void unary_wide(const unary_job *job, const oct_nd_tile *t)
         }
 }
 
+/* The floats between function and codes live in a chunk, which stays in the first cache. */
+static void unary_codes(const unary_job *job, const oct_nd_tile *t)
+{
+    const oct_p_unary *p = job->p;
+    float chunk[OCT_ND_CHUNK];
+    uint8_t codes[OCT_ND_CHUNK];
+    int64_t nan = 0;
+    for (int64_t r = 0; r < t->rows; r++)
+        for (int64_t c = 0; c < t->cols; c += OCT_ND_CHUNK) {
+            const int64_t n = oct_min64(OCT_ND_CHUNK, t->cols - c);
+            const char *x = t->data[1] + r * t->row_step[1] + c * t->col_step[1];
+            char *q = t->data[0] + r * t->row_step[0] + c * t->col_step[0];
+            const bool dense_in = t->col_step[1] == sizeof(float), dense_out = t->col_step[0] == 1;
+            if (!dense_in)
+                oct_nd_gather_row(sizeof(float), x, t->col_step[1], n, chunk);
+            job->ops->unary(job->fn, job->alpha, job->beta, dense_in ? (const float *)x : chunk, chunk, n);
+            nan += job->quantize(chunk, dense_out ? (uint8_t *)q : codes, n, p->scale, p->zero, p->lo, p->hi);
+            if (!dense_out)
+                oct_nd_scatter_row(1, q, t->col_step[0], n, codes);
+        }
+    if (nan > 0)
+        __atomic_fetch_add(job->nan_count, nan, __ATOMIC_RELAXED);
+}
+
 static void unary_tile(void *arg, const oct_nd_tile *t)
 {
     const unary_job *job = arg;
-    if (job->dtype == OCT_F32)
+    if (job->quantize)
+        unary_codes(job, t);
+    else if (job->dtype == OCT_F32)
         unary_f32(job, t);
     else
         unary_wide(job, t);
@@ -96,8 +125,19 @@ static int64_t unary_grain(oct_unary_fn fn)
 void oct_exec_unary(oct_exec *x)
 {
     const oct_p_unary *p = x->params;
-    unary_job job = {oct_exec_ops(x),          (oct_unary_fn)p->fn,      p->alpha, p->beta, x->in[0].dtype,
-                     oct_exec_in_biased(x, 0), oct_exec_out_biased(x, 0)};
+    unary_job job = {.ops = oct_exec_ops(x),
+                     .fn = (oct_unary_fn)p->fn,
+                     .alpha = p->alpha,
+                     .beta = p->beta,
+                     .dtype = x->in[0].dtype,
+                     .biased_in = oct_exec_in_biased(x, 0),
+                     .biased_out = oct_exec_out_biased(x, 0),
+                     .p = p,
+                     .nan_count = &x->nan_count};
+    if (oct_unary_to_codes(oct_exec_in_tensor(x, 0), oct_exec_out_tensor(x, 0))) {
+        const oct_quantize_kernel *kernel = x->kernel ? x->kernel : oct_quantize_best(oct_exec_isa(x));
+        job.quantize = kernel->fn;
+    }
     oct_exec_elementwise(x, 0, 1, unary_grain(job.fn), unary_tile, &job);
 }
 

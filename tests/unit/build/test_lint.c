@@ -80,8 +80,8 @@ static void leftover_quantize__float_operator_between__is_found(void **state)
 {
     (void)state;
     oct_graph *g = qdq_graph();
-    oct_value *a = qdq_op(g, OCT_OP_TANH, "tanh", conv(g, "conv1", qdq_pair(g, "x", x_in(g), 0.02f, 128)), NULL, NULL);
-    expect(qdq_model(g, conv(g, "conv2", qdq_pair(g, "a", a, 0.01f, 128))), "leftover-quantize", 1, "Tanh 'tanh'");
+    oct_value *a = qdq_op(g, OCT_OP_SOFTMAX, "soft", conv(g, "conv1", qdq_pair(g, "x", x_in(g), 0.02f, 128)), NULL, NULL);
+    expect(qdq_model(g, conv(g, "conv2", qdq_pair(g, "a", a, 0.01f, 128))), "leftover-quantize", 1, "Softmax 'soft'");
 }
 
 static void leftover_dequantize__operator_without_int8_form__is_found(void **state)
@@ -208,7 +208,7 @@ static void lint__plan__finds_what_stands_in_its_steps(void **state)
 {
     (void)state;
     oct_graph *g = qdq_graph();
-    oct_value *a = qdq_op(g, OCT_OP_TANH, "tanh", conv(g, "conv1", qdq_pair(g, "x", x_in(g), 0.02f, 128)), NULL, NULL);
+    oct_value *a = qdq_op(g, OCT_OP_SOFTMAX, "soft", conv(g, "conv1", qdq_pair(g, "x", x_in(g), 0.02f, 128)), NULL, NULL);
     oct_model *m = qdq_model(g, conv(g, "conv2", qdq_pair(g, "a", a, 0.01f, 128)));
     oct_plan *plan = NULL;
     char *json = NULL;

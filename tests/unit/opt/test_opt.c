@@ -240,6 +240,34 @@ static void fuse__matmul_bias_clip__one_node(void **state)
     oct_graph_destroy(g);
 }
 
+static void unary_codes__silu_between_float_and_q__writes_codes(void **state)
+{
+    oct_graph *g = graph();
+    oct_value *x = input(g, "x", OCT_F32, 4, image);
+    oct_value *s = op(g, OCT_OP_SILU, "s", x, NULL, NULL);
+    output(g, dq(g, "y", q(g, "c", s, 0.1f, 3), 0.1f, 3));
+    run(g, "lift");
+    assert_int_equal(run(g, "unary_codes"), 1);
+    expect(g, "c:u8[1,2,4,4] q{s=0.100000001 z=3} = Silu(x)\n"
+              "y:f32[1,2,4,4] = DequantizeLinear(c, s_2, z_1)\n");
+    assert_int_equal(g->nodes[0]->source_count, 2);
+    oct_graph_destroy(g);
+}
+
+static void unary_codes__float_result_read_elsewhere__stays(void **state)
+{
+    oct_graph *g = graph();
+    oct_value *x = input(g, "x", OCT_F32, 4, image);
+    oct_value *s = op(g, OCT_OP_SILU, "s", x, NULL, NULL), *r = op(g, OCT_OP_SIGMOID, "r", x, NULL, NULL);
+    output(g, s);
+    output(g, q(g, "c", s, 0.1f, 3));
+    output(g, q(g, "d", r, 0.1f, 3));
+    output(g, op(g, OCT_OP_ADD, "a", r, x, NULL));
+    run(g, "lift");
+    assert_int_equal(run(g, "unary_codes"), 0);
+    oct_graph_destroy(g);
+}
+
 static void explain__half_quantized_model__reason_names_the_tensor(void **state)
 {
     oct_graph *g = graph();
@@ -287,6 +315,8 @@ int main(void)
         cmocka_unit_test(fuse__float_conv_add_relu__one_node),
         cmocka_unit_test(fuse__tapped_value_between__stays),
         cmocka_unit_test(fuse__matmul_bias_clip__one_node),
+        cmocka_unit_test(unary_codes__silu_between_float_and_q__writes_codes),
+        cmocka_unit_test(unary_codes__float_result_read_elsewhere__stays),
         cmocka_unit_test(explain__half_quantized_model__reason_names_the_tensor),
         cmocka_unit_test(passes__unknown_name__usage),
     };

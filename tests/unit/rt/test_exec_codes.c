@@ -153,6 +153,58 @@ static void qparams__ranges__scale_and_zero_of_onnx(void **state)
         }
 }
 
+/* A function that writes codes against the two steps that it stands for. */
+static void unary_codes_case(int32_t fn, int rank, const int64_t *dims, exec_layout in, exec_layout out, uint64_t seed)
+{
+    const oct_p_unary function = {.fn = fn, .alpha = 0.3f, .beta = 0.6f};
+    oct_p_unary fused = function;
+    exec_case e, f;
+    exec_begin(&e, 1, seed);
+    exec_view(&e, 0, OCT_F32, rank, dims, in);
+    exec_view(&e, 1, OCT_U8, rank, dims, out);
+    exec_begin(&f, 1, seed);
+    exec_view(&f, 0, OCT_F32, rank, dims, EXEC_DENSE);
+    exec_view(&f, 1, OCT_F32, rank, dims, EXEC_DENSE);
+    float *x = exec_fill_f32(&e, 0, 6.0f), *y = malloc(sizeof(float) * (size_t)(exec_count(&e.view[0]) + 1));
+    uint8_t *codes = malloc((size_t)exec_count(&e.view[1]) + 1);
+    const int64_t total = exec_count(&e.view[0]);
+    int64_t nan = 0;
+    for (int64_t i = 0; i < total; i += 97)
+        x[i] = i % 2 ? NAN : i % 3 ? INFINITY : -1e38f;
+    exec_put(&e, 0, x);
+    exec_put(&f, 0, x);
+    fused.lo = (int32_t)oct_rng_below(&e.rng, 100);
+    fused.hi = 255 - (int32_t)oct_rng_below(&e.rng, 100);
+    fused.zero = fused.lo + (int32_t)oct_rng_below(&e.rng, (uint64_t)(fused.hi - fused.lo + 1));
+    fused.scale = 0.003f + 0.05f * (float)oct_rng_unit(&e.rng);
+    exec_run(&e, oct_exec_unary, &fused, false);
+    exec_take(&e, 1, codes);
+    exec_run(&f, oct_exec_unary, &function, true); /* NaN may differ in its payload */
+    exec_take(&f, 1, y);
+    for (int64_t i = 0; i < total; i++) {
+        nan += y[i] != y[i];
+        const int32_t want = oct_quantize(y[i], fused.scale, fused.zero, fused.lo, fused.hi);
+        if (codes[i] != want)
+            fail_msg("function %d, element %d (%.9g): code %d, not %d", fn, (int)i, (double)x[i], codes[i], want);
+    }
+    assert_int_equal(e.nan_count, nan);
+    free(x);
+    free(y);
+    free(codes);
+    exec_end(&e);
+    exec_end(&f);
+}
+
+static void unary_to_codes__functions_and_layouts__codes_of_the_two_steps(void **state)
+{
+    static const int64_t shapes[][5] = {{4, 2, 3, 37, 41}, {4, 1, 20, 33, 30}, {1, 50000}, {0}, {4, 0, 3, 4, 5}};
+    static const int32_t functions[] = {OCT_UNARY_SILU, OCT_UNARY_HARD_SWISH, OCT_UNARY_SIGMOID, OCT_UNARY_LOG};
+    uint64_t seed = 100;
+    for (size_t s = 0; s < sizeof shapes / sizeof shapes[0]; s++)
+        for (int i = 0; i < 9; i++)
+            unary_codes_case(functions[i % 4], (int)shapes[s][0], shapes[s] + 1, layouts[i % 3], layouts[i / 3], seed++);
+}
+
 static void dequantize_case(oct_dtype code, int rank, const int64_t *dims, int axis, exec_layout in, exec_layout out, uint64_t seed)
 {
     exec_case e;
@@ -435,6 +487,7 @@ int main(void)
         cmocka_unit_test(quantize__types_layouts_axes__matches_the_formula),
         cmocka_unit_test(quantize__parameters_in_tensors__same_as_constants),
         cmocka_unit_test(qparams__ranges__scale_and_zero_of_onnx),
+        cmocka_unit_test(unary_to_codes__functions_and_layouts__codes_of_the_two_steps),
         cmocka_unit_test(dequantize__types_layouts_axes__matches_the_formula),
         cmocka_unit_test(matmul_s32__batches_and_layouts__match_plain_loops),
         cmocka_unit_test(table__layouts__looks_up),

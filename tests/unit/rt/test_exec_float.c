@@ -43,7 +43,7 @@ static void unary__functions_and_layouts__match_libm(void **state)
     for (int fn = 0; fn < OCT_UNARY_COUNT; fn++)
         for (int l = 0; l < 9; l++) {
             exec_case e;
-            const oct_p_unary p = {fn, -0.2f, 0.6f};
+            const oct_p_unary p = {.fn = fn, .alpha = -0.2f, .beta = 0.6f};
             exec_begin(&e, 1, (uint64_t)(fn * 9 + l));
             exec_view(&e, 0, OCT_F32, 4, dims, layouts[l % 3]);
             exec_view(&e, 1, OCT_F32, 4, dims, layouts[l / 3]);
@@ -78,7 +78,7 @@ static void unary__integers_and_bool__by_value(void **state)
                  {OCT_UNARY_CLIP, {-2, 0, 4, -2, 3}}};
     for (int k = 0; k < 4; k++) {
         exec_case e;
-        const oct_p_unary p = {cases[k].fn, -2.0f, 4.0f};
+        const oct_p_unary p = {.fn = cases[k].fn, .alpha = -2.0f, .beta = 4.0f};
         exec_begin(&e, 1, 1);
         exec_view(&e, 0, OCT_S64, 1, dims, EXEC_ODD);
         exec_view(&e, 1, OCT_S64, 1, dims, EXEC_ODD);
@@ -90,7 +90,7 @@ static void unary__integers_and_bool__by_value(void **state)
         exec_end(&e);
     }
     exec_case e;
-    const oct_p_unary p = {OCT_UNARY_NOT, 0, 0};
+    const oct_p_unary p = {.fn = OCT_UNARY_NOT};
     const uint8_t b[] = {0, 1, 1, 0, 1};
     exec_begin(&e, 1, 1);
     exec_view(&e, 0, OCT_BOOL, 1, dims, EXEC_ODD);
