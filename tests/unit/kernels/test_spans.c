@@ -23,20 +23,23 @@ static int64_t length_of(int i)
 static const float odd_values[] = {0.0f,  -0.0f,  INFINITY, -INFINITY, NAN,  1e-45f, -1e-45f,
                                    3e38f, -3e38f, 0.5f,     1.5f,      2.5f, -0.5f,  -1.5f};
 
+/* Denormal, odd mantissas, and both sides of what a quotient by multiplication takes. */
+static const float odd_scales[] = {0.5f, 1e-40f, 0x1.fffffep-5f, 0x1.000002p-7f, 0x1.8p-61f, 0x1.8p-59f, 0x1.fffffep59f, 0x1.8p61f};
+
 static void quantize__all_lengths__equal_the_formula(void **state)
 {
     FOR_ALL(quantize, k, n)
     {
         float *x = guarded_place(&in, n * 4, 4, at_end);
         uint8_t *y = guarded_place(&out, n, 1, at_end);
-        const float s = rnd_int(&r, 0, 3) ? rnd_float(&r, 1e-3f, 0.1f) : rnd_int(&r, 0, 1) ? 0.5f : 1e-40f;
+        const float s = rnd_int(&r, 0, 3) ? rnd_float(&r, 1e-3f, 0.1f) : odd_scales[rnd_int(&r, 0, 7)];
         const int32_t z = some_code(&r), lo = rnd_int(&r, 0, 1) ? 0 : rnd_int(&r, 0, z),
                       hi = rnd_int(&r, 0, 1) ? 255 : rnd_int(&r, z, 255);
         int64_t nan = 0;
         for (int64_t i = 0; i < n; i++) {
             x[i] = rnd_int(&r, 0, 9) ? rnd_float(&r, -300, 300) * s : odd_values[rnd_int(&r, 0, 13)];
             if (rnd_int(&r, 0, 9) == 0)
-                x[i] = (float)((double)rnd_int(&r, -300, 300) + 0.5) * s; /* ties */
+                x[i] = nextafterf((float)((double)rnd_int(&r, -300, 300) + 0.5) * s, (float)rnd_int(&r, -1, 1) * 1e38f); /* at ties */
             nan += x[i] != x[i];
         }
         assert_int_equal(k->fn(x, y, n, s, z, lo, hi), nan);
