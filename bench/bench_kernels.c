@@ -162,6 +162,7 @@ typedef struct conv_context {
     int32_t nr, oc, panels, rows, element;
     int64_t panel_bytes, row_in, row_out;
     int64_t taps[7];
+    char name[48];
 } conv_context;
 
 /* Rows outside, panels inside: a row of the image stays in L1 while the panels pass by. A 1x1 convolution has one long row,
@@ -232,18 +233,44 @@ static void bench_conv(bool integer)
             const oct_qconv_kernel *row = oct_qconv_get(v);
             if (row->isa > oct_cpu_detect() || !wanted(l->name, row->name))
                 continue;
-            conv_context *x = conv_case(l, row->nr, 1);
-            x->panel_bytes = oct_qconv_panel_bytes(row->nr, l->kernel, run);
-            char *panels = packed[packed_count++] = block(x->panel_bytes * x->panels, -1);
-            for (int32_t p = 0; p < x->panels; p++)
-                oct_qconv_pack(row->nr, p, l->oc, l->kernel, run, w, bias, scale, NULL, panels + p * x->panel_bytes);
-            x->e = (oct_qepilogue){
-                .kind = l->residual ? OCT_EPI_U8_RES : OCT_EPI_U8, .zp = 3, .hi = 255, .res_zp = 7, .res_scale = 0.9f};
-            x->q = (oct_qconv_args){
-                codes, (int64_t)l->stride * l->c, x->taps, l->kernel, run, panels, l->kernel == 1 ? pixels : l->out, 0, out,
-                l->oc, l->residual ? res : NULL,  l->oc,   &x->e};
-            x->qfn = row->fn;
-            add_case(row->name, run_conv, x);
+            const int64_t panel_bytes = oct_qconv_panel_bytes(row->nr, l->kernel, run);
+            const int32_t panel_count = (l->oc + row->nr - 1) / row->nr;
+            char *panels = packed[packed_count++] = block(panel_bytes * panel_count, -1);
+            for (int32_t p = 0; p < panel_count; p++)
+                oct_qconv_pack(row->nr, p, l->oc, l->kernel, run, w, bias, scale, NULL, panels + p * panel_bytes);
+            for (int to_float = 0; to_float < 2; to_float++) {
+                const bool residual = l->residual && !to_float;
+                const int64_t size = to_float ? 4 : 1;
+                conv_context *x = conv_case(l, row->nr, 1);
+                x->panel_bytes = panel_bytes;
+                x->element = (int32_t)size;
+                x->row_out = l->oc * size;
+                x->e = (oct_qepilogue){.kind = to_float   ? OCT_EPI_F32
+                                               : residual ? OCT_EPI_U8_RES
+                                                          : OCT_EPI_U8,
+                                       .zp = 3,
+                                       .hi = 255,
+                                       .res_zp = 7,
+                                       .res_scale = 0.9f,
+                                       .flo = -1e30f,
+                                       .fhi = 1e30f};
+                x->q = (oct_qconv_args){codes,
+                                        (int64_t)l->stride * l->c,
+                                        x->taps,
+                                        l->kernel,
+                                        run,
+                                        panels,
+                                        l->kernel == 1 ? pixels : l->out,
+                                        0,
+                                        to_float ? (void *)fout : out,
+                                        l->oc * size,
+                                        residual ? res : NULL,
+                                        l->oc,
+                                        &x->e};
+                x->qfn = row->fn;
+                snprintf(x->name, sizeof x->name, "%s%s", row->name, to_float ? " to f32" : "");
+                add_case(x->name, run_conv, x);
+            }
         }
         for (int v = 0; !integer && oct_fconv_get(v); v++) {
             const oct_fconv_kernel *row = oct_fconv_get(v);

@@ -14,6 +14,8 @@ typedef void tile_fn(const tile_call *t, const uint8_t *a, uint8_t *c, const uin
 FORCE int tile_kind(const int NV, const tile_call *t)
 {
     const oct_qepilogue *e = t->g->e;
+    if (e->kind == OCT_EPI_F32)
+        return TILE_F32;
     if (e->kind != OCT_EPI_U8 && e->kind != OCT_EPI_U8_RES)
         return TILE_SPILL;
     const __m512 limit = _mm512_set1_ps(e->kind == OCT_EPI_U8 ? 1.0f : 0.5f);
@@ -33,7 +35,7 @@ FORCE __m512i requantize16(__m512 v, int32_t zp, int32_t lo, int32_t hi)
     return _mm512_add_epi32(_mm512_cvtps_epi32(v), _mm512_set1_epi32(zp));
 }
 
-/* Any epilogue for 16 sums of one row. */
+/* Any epilogue but floats for 16 sums of one row. */
 static inline void finish16(const oct_qepilogue *e, __m512i acc, __m512 scale, __m512 fbias, __mmask16 columns, uint8_t *c,
                             const uint8_t *res)
 {
@@ -42,12 +44,6 @@ static inline void finish16(const oct_qepilogue *e, __m512i acc, __m512 scale, _
         return;
     }
     __m512 v = _mm512_mul_ps(_mm512_cvtepi32_ps(acc), scale);
-    if (e->kind == OCT_EPI_F32) {
-        v = _mm512_max_ps(_mm512_set1_ps(e->flo), _mm512_add_ps(v, fbias)); /* operands so that NaN passes */
-        v = _mm512_min_ps(_mm512_set1_ps(e->fhi), v);
-        _mm512_mask_storeu_ps(c, columns, v);
-        return;
-    }
     if (e->kind == OCT_EPI_U8_FBIAS)
         v = _mm512_add_ps(v, fbias);
     if (e->kind == OCT_EPI_U8_RES_INNER) {
@@ -67,7 +63,7 @@ static inline void finish_spilled(const int NV, const tile_call *t, const __m512
                                   const uint8_t *res)
 {
     const oct_qconv_args *g = t->g;
-    const int size = g->e->kind == OCT_EPI_F32 || g->e->kind == OCT_EPI_S32 ? 4 : 1;
+    const int size = g->e->kind == OCT_EPI_S32 ? 4 : 1;
     for (int32_t i = 0; i < rows; i++)
         for (int v = 0; v < NV; v++) {
             const __mmask16 columns = (__mmask16)(t->columns >> (16 * v));
@@ -93,6 +89,8 @@ FORCE void run(const oct_qconv_args *g, const int NV, const int32_t mr, tile_fn 
         .hi = _mm512_set1_epi8((char)e->hi),
         .res_zp = _mm512_set1_epi32(e->res_zp),
         .res_scale = _mm512_set1_ps(e->res_scale),
+        .flo = _mm512_set1_ps(e->flo),
+        .fhi = _mm512_set1_ps(e->fhi),
     };
     t.scale = (const float *)(t.w + g->tap_count * t.k4 * NV);
     t.kind = tile_kind(NV, &t);

@@ -1,4 +1,4 @@
-/* The register tile of the AVX-512 VNNI variants of qconv: MR pixels x NV*16 columns, with three ways to finish it.
+/* The register tile of the AVX-512 VNNI variants of qconv: MR pixels x NV*16 columns, with four ways to finish it.
  *
  * One always-inlined body; MR and NV are literals at each use, so that every `if` below folds. The accumulators are
  * named c<row>_<vector> because GCC 12 keeps arrays of registers in memory; the dot product is one line of assembly because
@@ -10,8 +10,8 @@
 #include <string.h>
 #include "kernels/kernel.h"
 
-/* How a tile ends: the two common epilogues in registers, all others through a buffer of s32. */
-enum { TILE_U8, TILE_U8_RES, TILE_SPILL };
+/* How a tile ends: the three common epilogues in registers, all others through a buffer of s32. */
+enum { TILE_U8, TILE_U8_RES, TILE_F32, TILE_SPILL };
 
 /* What all tiles of a call share. Vectors in memory, because the tile needs the registers. */
 typedef struct tile_call {
@@ -24,7 +24,7 @@ typedef struct tile_call {
     __m512i order;      /* undoes the lanes of the packs */
     __m512i zp, lo, hi; /* 16-bit, 8-bit, 8-bit */
     __m512i res_zp;
-    __m512 res_scale;
+    __m512 res_scale, flo, fhi;
 } tile_call;
 
 #define FORCE          static inline __attribute__((always_inline))
@@ -67,6 +67,13 @@ FORCE __m512i finish(const int KIND, __m512i acc, int v, const tile_call *t, con
     if (KIND == TILE_U8)
         return round_u8(acc, t->scale + 16 * v);
     return round_res(acc, t->scale + 16 * v, _mm_maskz_loadu_epi8((__mmask16)(t->columns >> (16 * v)), res + 16 * v), t);
+}
+
+/* 16 floats: scaled, + fbias, clamped with operands so that NaN passes. */
+FORCE void store_floats(__m512i acc, const float *scale, const float *fbias, float *y, __mmask16 columns, const tile_call *t)
+{
+    const __m512 v = _mm512_add_ps(_mm512_mul_ps(_mm512_cvtepi32_ps(acc), _mm512_load_ps(scale)), _mm512_load_ps(fbias));
+    _mm512_mask_storeu_ps(y, columns, _mm512_min_ps(t->fhi, _mm512_max_ps(t->flo, v)));
 }
 
 /* Pixels [0, MR) from a, c, res on. With TILE_SPILL the sums go to spill[MR][NV*16]. */
@@ -121,6 +128,20 @@ FORCE void tile(const int MR, const int NV, const tile_call *t, const uint8_t *a
     }
     const ptrdiff_t ldc = g->ldc, ldr = g->ldr;
     const __mmask64 columns = t->columns;
+    if (t->kind == TILE_F32) {
+#define FLOATS(i, v)                                                                                                               \
+    if (NV > v)                                                                                                                    \
+        store_floats(c##i##_##v, t->scale + 16 * v, t->scale + 16 * (NV + v), (float *)(c + i * ldc) + 16 * v,                     \
+                     (__mmask16)(columns >> (16 * v)), t);
+#define STORE(i)                                                                                                                   \
+    if (MR > i) {                                                                                                                  \
+        FLOATS(i, 0) FLOATS(i, 1) FLOATS(i, 2) FLOATS(i, 3)                                                                        \
+    }
+        ROWS14(STORE)
+#undef STORE
+#undef FLOATS
+        return;
+    }
 #define FINISH(i, v) finish(KIND, c##i##_##v, v, t, res + i * ldr)
 /* One row of 48 or 64 columns, two rows of 32, four rows of 16: each fills the 64 codes of a pack. */
 #define ROW64(i)                                                                                                                   \
