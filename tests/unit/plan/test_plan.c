@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -303,6 +304,51 @@ static void plan_block__damage__content_error(void **state)
     oct_plan_destroy(p);
 }
 
+/* A plan of one function that writes codes. */
+static oct_status unary_to_codes(const oct_p_unary *q, const char *tactic)
+{
+    oct_draft *d;
+    oct_plan *p = NULL;
+    int64_t at = 0;
+    const int64_t dims[4] = {1, 4, 6, 6};
+    OK(oct_draft_create(OCT_ISA_PORTABLE, &d));
+    const int32_t x = add_tensor(d, "x", OCT_PLACE_INPUT, OCT_F32, 4, 6, &at), y = add_tensor(d, "y", OCT_PLACE_ARENA, OCT_U8, 4, 6, &at);
+    OK(oct_draft_step_add(d, OCT_STEP_UNARY, OCT_PREC_FLOAT, "silu", "Silu", "silu\nq", tactic, "", 1, &x, 1, &y, q, sizeof *q, NULL));
+    OK(oct_draft_port(d, OCT_PORT_INPUT, "x", x, OCT_F32, 4, dims));
+    OK(oct_draft_port(d, OCT_PORT_TAP, "y", y, OCT_U8, 4, dims));
+    d->arena_bytes = at;
+    const oct_status s = oct_draft_finish(d, &p);
+    oct_plan_destroy(p);
+    oct_draft_destroy(d);
+    return s;
+}
+
+static void unary_to_codes__parameters_out_of_range__refused(void **state)
+{
+    (void)state;
+    const oct_p_unary good = {.fn = OCT_UNARY_SILU, .scale = 0.1f, .zero = 3, .hi = 255};
+    OK(unary_to_codes(&good, "quantize_ref"));
+    OK(unary_to_codes(&good, ""));
+    assert_int_not_equal(unary_to_codes(&good, "nothing"), OCT_OK);
+#define REFUSED(change)                                                  \
+    do {                                                                 \
+        oct_p_unary bad = good;                                          \
+        bad.change;                                                      \
+        assert_int_not_equal(unary_to_codes(&bad, ""), OCT_OK);          \
+    } while (0)
+    REFUSED(fn = OCT_UNARY_COUNT);
+    REFUSED(scale = 0);
+    REFUSED(scale = -0.1f);
+    REFUSED(scale = NAN);
+    REFUSED(scale = INFINITY);
+    REFUSED(lo = -1);
+    REFUSED(lo = 4);
+    REFUSED(hi = 256);
+    REFUSED(hi = 2);
+    REFUSED(zero = 256);
+#undef REFUSED
+}
+
 static void conv_tiling__any_shape__units_cover_the_output_once(void **state)
 {
     (void)state;
@@ -331,6 +377,7 @@ int main(void)
         cmocka_unit_test(plan_file__saved_and_loaded__same_bytes),
         cmocka_unit_test(plan_block__lie_with_right_checksums__content_error),
         cmocka_unit_test(plan_block__damage__content_error),
+        cmocka_unit_test(unary_to_codes__parameters_out_of_range__refused),
         cmocka_unit_test(conv_tiling__any_shape__units_cover_the_output_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
