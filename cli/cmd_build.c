@@ -203,7 +203,7 @@ int cmd_build(int argc, char **argv)
         {"--timing-merge", NULL, CLI_TEXTS, &j.timing_merge, "FILE", "further timing caches to read; may be repeated", 0, 0},
         {"--tactic", NULL, CLI_TEXT, &j.tactic, "random:SEED", "kernels at random, for tests", 0, 0},
         {"--refit", NULL, CLI_FLAG, &j.build.refit, NULL, "the plan carries its model, so that weights, ranges and taps can be changed later", 0, 0},
-        {"--weights", NULL, CLI_TEXTS, &j.weights, "NAME=FILE.npy", "of a plan with --refit: new contents of an initializer; may be repeated", 0, 0},
+        {"--weights", NULL, CLI_TEXTS, &j.weights, "NAME=NPY", "of a plan with --refit: file with new contents of an initializer; may be repeated", 0, 0},
         CLI_RUNTIME_OPTIONS(&j.runtime),
         CLI_CALIBRATION_OPTIONS(&j.calibration),
         {0}};
