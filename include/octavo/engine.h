@@ -123,7 +123,7 @@ OCT_API OCT_MUST_USE oct_status oct_plan_add_taps(const oct_plan *plan, const ch
  * "shapes","scales","macs","bytes" (read and written, weights included),"weight_bytes","reason" (why not INT8; "" when it is)}]}. */
 OCT_API OCT_MUST_USE oct_status oct_plan_inspect_json(const oct_plan *plan, char **json);
 /* What is wrong or wasteful and can be told for certain, as a JSON list of {"rule","step" or "tensor","message","hint"}; free with
- * oct_string_free. Of steps: leftover-quantize, leftover-dequantize, int8-float-quantize, float-residual, concat-scales, requantize,
+ * oct_string_free. Of steps: leftover-quantize, leftover-dequantize, float-function, int8-float-quantize, float-residual, concat-scales, requantize,
  * wasted-lanes; of a model also its weights and scales: dead-channel, clipped-weights, unused-codes. The model is built as oct_plan_build
  * does it, with the same errors. */
 OCT_API OCT_MUST_USE oct_status oct_plan_lint_json(const oct_plan *plan, char **json);

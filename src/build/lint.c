@@ -88,6 +88,16 @@ static oct_status lint_quantize(const oct_plan *p, int32_t i, cJSON *list)
                         "quantizes inside the graph what %s '%s' gives as float%s%s", op_of(p, w), name_of(p, w), *oct_plan_string(p, w->reason) ? ": " : "", oct_plan_string(p, w->reason));
 }
 
+/* A function of floats that writes codes: its Q is fused, its input is not quantized. */
+static oct_status lint_function(const oct_plan *p, int32_t i, cJSON *list)
+{
+    const oct_plan_step *f = &p->steps[i], *w = writer(p, in_of(p, f, 0), i);
+    if (!w || !oct_unary_to_codes(in_of(p, f, 0), out_of(p, f, 0)))
+        return OCT_OK;
+    return oct_lint_add(list, "float-function", "step", name_of(p, f), "give its input a Q/DQ of its own: the function becomes a table of 256 entries, for the price of one more rounding",
+                        "%s '%s' reads floats of %s '%s' and writes codes", op_of(p, f), name_of(p, f), op_of(p, w), name_of(p, w));
+}
+
 static oct_status lint_dequantize(const oct_plan *p, int32_t i, cJSON *list)
 {
     const oct_plan_step *d = &p->steps[i], *r = reader(p, out_of(p, d, 0), i);
@@ -180,6 +190,7 @@ oct_status oct_lint_plan(const oct_plan *p, cJSON *list)
         switch ((oct_step_kind)p->steps[i].kind) {
         case OCT_STEP_QUANTIZE: OCT_TRY(lint_quantize(p, i, list)); break;
         case OCT_STEP_DEQUANTIZE: OCT_TRY(lint_dequantize(p, i, list)); break;
+        case OCT_STEP_UNARY: OCT_TRY(lint_function(p, i, list)); break;
         case OCT_STEP_BINARY: OCT_TRY(lint_add(p, i, list)); break;
         case OCT_STEP_TABLE: OCT_TRY(lint_table(p, i, list)); break;
         default: break;

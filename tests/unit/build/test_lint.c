@@ -84,6 +84,17 @@ static void leftover_quantize__float_operator_between__is_found(void **state)
     expect(qdq_model(g, conv(g, "conv2", qdq_pair(g, "a", a, 0.01f, 128))), "leftover-quantize", 1, "Softmax 'soft'");
 }
 
+static void float_function__between_int8_layers__is_found_unless_its_input_is_quantized(void **state)
+{
+    (void)state;
+    for (int table = 0; table < 2; table++) {
+        oct_graph *g = qdq_graph();
+        oct_value *c = conv(g, "conv1", qdq_pair(g, "x", x_in(g), 0.02f, 128));
+        oct_value *a = qdq_op(g, OCT_OP_TANH, "tanh", table ? qdq_pair(g, "c", c, 0.02f, 128) : c, NULL, NULL);
+        expect(qdq_model(g, conv(g, "conv2", qdq_pair(g, "a", a, 0.01f, 128))), "float-function", !table, "Tanh 'tanh'");
+    }
+}
+
 static void leftover_dequantize__operator_without_int8_form__is_found(void **state)
 {
     (void)state;
@@ -227,6 +238,7 @@ int main(void)
         cmocka_unit_test(lint__clean_model__has_no_finding),
         cmocka_unit_test(int8_float_quantize__second_reader_of_the_float_value__is_found),
         cmocka_unit_test(leftover_quantize__float_operator_between__is_found),
+        cmocka_unit_test(float_function__between_int8_layers__is_found_unless_its_input_is_quantized),
         cmocka_unit_test(leftover_dequantize__operator_without_int8_form__is_found),
         cmocka_unit_test(float_residual__skip_without_qdq__is_found),
         cmocka_unit_test(concat_scales__one_input_with_another_scale__is_found),
