@@ -7,7 +7,8 @@ Both of the tool's formats (QDQ and QOperator: QLinearConv and relatives), weigh
 quant_pre_process; and Octavo's own `quantize`. Calibrated and measured on the shared real data. The reference is ONNX Runtime with graph optimisations
 off: QDQ models then compute in float between codes, QOperator models on its QLinear kernels. Demanded: the same arg-max on 99.8 % of the images (the
 autoencoder: a small relative error), and that the convolutions and products run in INT8. These models end in 8-bit codes, so that the two best classes can share a
-code or differ by one: such an image is a near tie, where a rounding tie some layers before decides. Near ties are counted apart, within 0.5 %.
+code or differ by one: such an image is a near tie, where a rounding tie some layers before decides. One exception: of resnet20_bn after quant_pre_process 99.73 % of all 10,000
+images agree, so there near ties do not count, within 0.5 % (docs/accuracy.md says what is behind it).
 Default: 500 images, all eight forms for three models and four for the others; --full: all forms and all test images, or --images N of them. --table prints Markdown rows (docs/accuracy.md). Skipped without ../shared or packages.
 """
 import argparse
@@ -45,8 +46,8 @@ except ImportError as e:
     print(f"skipped: {e}")
     sys.exit(0)
 
-AGREE = 99.8      # percent of the images, near ties excepted
-AGREE_ALL = 99.5  # percent of the images
+AGREE = 99.8       # percent of the images
+PREPARED_ALL = 99.5 # of models after quant_pre_process, where near ties do not count against AGREE: the listed exception
 RELATIVE = 0.01   # of the autoencoder's output
 IN_INT8 = 90      # percent of the multiply-accumulates; the rest: products of two activations in attention
 WHOLE = {"resnet20_cifar10", "mobilenetv2_cifar10", "vit_cifar10_pgd_2_3_16"}  # all forms by default too
@@ -168,7 +169,7 @@ def examine(m, form, calibration, samples):
             ok, agree, what = relative <= RELATIVE, None, ""
         else:
             agree, decided, what = answers(got, want, output_step(q))
-            ok = decided >= AGREE and agree >= AGREE_ALL
+            ok = decided >= AGREE and agree >= PREPARED_ALL if form.prepared else agree >= AGREE
         return "ok" if ok and in_int8 >= IN_INT8 else "FAIL", f"{what}relative error {relative:.1e}, {in_int8:.1f} % of the MACs in INT8", (agree, relative, in_int8)
 
 
