@@ -424,3 +424,55 @@ def blocked(kind, op, block, axis, zero=True):
 for kind in "u4", "s4", "u8", "s8":
     for op, block, axis in ("MatMul", 16, 0), ("MatMul", 5, 1), ("Conv", 4, 1), ("Conv", 2, 0):
         add(f"blocked_{kind}_{op}_{block}_{axis}", blocked(kind, op, block, axis, kind != "s8"), F, first=21, float_steps=True)
+
+
+def residual_net():
+    """Convolutions, a sum, pools and products: what QLinear* models are made of."""
+    import onnx
+    from onnx import helper, numpy_helper
+    r = np.random.default_rng(8)
+    shapes = dict(w0=(8, 3, 3, 3), b0=(8,), w1=(8, 8, 3, 3), b1=(8,), w2=(8, 1, 3, 3), w3=(16, 16), b3=(16,), w4=(16, 5))
+    w = [numpy_helper.from_array((r.standard_normal(s) * 0.3).astype(F), k) for k, s in shapes.items()]
+    n = helper.make_node
+    body = [n("Conv", ["x", "w0", "b0"], ["c0"], pads=[1, 1, 1, 1]), n("Relu", ["c0"], ["r0"]), n("Conv", ["r0", "w1", "b1"], ["c1"], pads=[1, 1, 1, 1]),
+            n("Add", ["c1", "r0"], ["a1"]), n("Relu", ["a1"], ["r1"]), n("MaxPool", ["r1"], ["p1"], kernel_shape=[2, 2], strides=[2, 2]),
+            n("Conv", ["p1", "w2"], ["c2"], pads=[1, 1, 1, 1], group=8), n("Sigmoid", ["c2"], ["s2"]), n("Mul", ["c2", "s2"], ["m2"]),
+            n("Concat", ["m2", "p1"], ["k2"], axis=1), n("GlobalAveragePool", ["k2"], ["g2"]), n("Flatten", ["g2"], ["f2"]),
+            n("Gemm", ["f2", "w3", "b3"], ["g3"]), n("LeakyRelu", ["g3"], ["l3"]), n("MatMul", ["l3", "w4"], ["out0"])]
+    g = helper.make_graph(body, "net", [helper.make_tensor_value_info("x", 1, [2, 3, 12, 10])], [helper.make_tensor_value_info("out0", 1, None)], w)
+    return helper.make_model(g, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def quantized_statically(activation, per_channel):
+    """What onnxruntime.quantization.quantize_static makes of it in its operator form."""
+    import logging
+    import tempfile
+    from pathlib import Path
+
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
+
+    class Reader(CalibrationDataReader):
+        def __init__(self):
+            self.left = [dict(x=data(2, 3, 12, 10, seed=s)) for s in range(4)]
+
+        def get_next(self):
+            return self.left.pop() if self.left else None
+    logging.getLogger().setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory() as folder:
+        onnx.save(residual_net(), Path(folder) / "float.onnx")
+        quantize_static(Path(folder) / "float.onnx", Path(folder) / "int.onnx", Reader(), quant_format=QuantFormat.QOperator, per_channel=per_channel,
+                        activation_type=getattr(QuantType, activation), weight_type=QuantType.QInt8)
+        return onnx.load(Path(folder) / "int.onnx")
+
+
+STATIC = {}
+for activation, per_channel in itertools.product(("QUInt8", "QInt8"), (False, True)):
+    def build(opset, key=(activation, per_channel)):
+        if key not in STATIC:
+            STATIC[key] = quantized_statically(*key)
+        return dict(model=STATIC[key], x=dict(x=data(2, 3, 12, 10)))
+    # tol is one step of the result, in case a code rounds otherwise in one layer
+    c = Case(f"quantize_static_{activation}_{'channel' if per_channel else 'tensor'}", "Q/DQ", build, 17, 17, 1, 0.008, False)
+    c.fraction, c.float_steps = 0, True
+    CASES.append(c)
