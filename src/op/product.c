@@ -15,7 +15,7 @@ oct_status oct_product_alloc(oct_lower *l, int64_t count, size_t element, void *
 {
     int64_t bytes;
     OCT_TRY(oct_size_mul(count, (int64_t)element, &bytes));
-    return oct_arena_alloc(l->g->arena, bytes ? bytes : 1, out);
+    return oct_arena_alloc(l->d->arena, bytes ? bytes : 1, out);
 }
 
 oct_status oct_product_scales(oct_lower *l, const oct_value *weights, int axis, int64_t groups, float factor, oct_product *pr)

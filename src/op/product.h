@@ -20,7 +20,7 @@ typedef struct oct_product {
     bool sums;                /* the s32 sums are the result: of scales and quants only qx.zero counts */
 } oct_product;
 
-/* Room for weights in the graph's arena, zeroed. */
+/* Room for weights in the draft's arena, zeroed: gone with the lowering. */
 oct_status oct_product_alloc(oct_lower *l, int64_t count, size_t element, void **out);
 /* Constant weights as (code - zero point) and one scale an output channel. weights: constant codes with quant; axis = output channels (for
  * grouped ConvTranspose pass groups so that channel = group * dims[axis] + index). UNSUPPORTED when quant does not suit. */

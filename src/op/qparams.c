@@ -44,7 +44,7 @@ static oct_status check_scales(const oct_node *n, const oct_value *scale)
     for (int64_t i = 0; i < count; i++) {
         float s = ((const float *)scale->data)[i];
         if (!(s > 0) || !isfinite(s))
-            return oct_op_bad(n, "scale %g (entry %lld of '%s')", (double)s, (long long)i, scale->name);
+            return oct_op_bad(n, "scale %g (entry %lld of '%s') is not finite and above 0", (double)s, (long long)i, scale->name);
     }
     return OCT_OK;
 }
