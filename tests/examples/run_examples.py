@@ -2,6 +2,7 @@
 """The example programs beside the octavo program give what the program itself gives.  Usage: run_examples.py OCTAVO
 
 Needs numpy and onnx. Ends with "N passed, N failed, N skipped"."""
+import json
 import subprocess
 import sys
 import tempfile
@@ -46,6 +47,10 @@ def main():
         p = minimal(d / "m.plan", d / "x.bin")
         got = np.array([float(v) for v in p.stdout.split()], np.float32)
         results.append(("minimal: same values as octavo run", p.returncode == 0 and np.array_equal(got, np.load(d / "out" / "y.npy").ravel())))
+        c = subprocess.run([str(MINIMAL.with_name("example_calibrated")), str(d / "m.onnx"), str(d / "c.plan"), "x=-3,3", "r=0,9"], capture_output=True, text=True, timeout=60)
+        layers = {n["layer"]: n for n in json.loads(c.stdout)["layers"]} if c.returncode == 0 else {}
+        results.append(("calibrated: every layer reported, those without range with the reason", set(layers) == {"c", "r", "y"} and all(n["precision"] == "int8" or n["reason"] for n in layers.values())))
+        results.append(("calibrated: its plan runs", subprocess.run([OCTAVO, "run", d / "c.plan", "--input", f"x={d / 'x.npy'}", "--output-dir", d / "out", "--quiet"]).returncode == 0))
         p = minimal(d / "x.bin", d / "x.bin")
         results.append(("minimal: no plan is status 3 with a message", p.returncode == 3 and "plan" in p.stderr))
     for what, good in results:
