@@ -41,38 +41,6 @@ static double percentile(const double *sorted, int64_t n, double p)
     return n ? sorted[i < 0 ? 0 : i] : NAN;
 }
 
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = *state += 0x9E3779B97F4A7C15u;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-}
-
-/* Floats get values as normalised pixels have them; codes are random; anything wider (indices) stays 0, always legal. */
-static oct_status random_inputs(cli_session *s, uint64_t seed)
-{
-    uint64_t state = seed;
-    for (int i = 0; i < s->input_count; i++) {
-        oct_tensor *t = &s->bound[i];
-        int64_t n = oct_tensor_count(t);
-        free(s->fill[i]);
-        t->data = s->fill[i] = calloc((size_t)n + 1, oct_dtype_size(t->dtype));
-        if (!t->data)
-            return OCT_ERR_MEMORY;
-        for (int64_t k = 0; k < n; k++) {
-            if (t->dtype == OCT_F32)
-                ((float *)t->data)[k] = (float)(next_random(&state) >> 40) * 0x1p-22f - 2;
-            else if (t->dtype == OCT_U8 || t->dtype == OCT_S8)
-                ((uint8_t *)t->data)[k] = (uint8_t)next_random(&state);
-        }
-        oct_status status = oct_context_set_input(s->context, s->inputs[i].name, t);
-        if (status != OCT_OK)
-            return status;
-    }
-    return OCT_OK;
-}
-
 /* The first batch of --data; *loader and *set keep it alive. */
 static int data_inputs(cli_session *s, const cli *c, const cli_subject *subject, oct_dataset **set, oct_loader **loader)
 {
@@ -242,7 +210,7 @@ int cmd_bench(int argc, char **argv)
     else if (s == OCT_OK && c.o.data)
         status = data_inputs(&session, &c, &subject, &set, &loader);
     else if (s == OCT_OK)
-        s = random_inputs(&session, (uint64_t)c.o.seed);
+        s = cli_session_random(&session, (uint64_t)c.o.seed);
     if (status)
         goto done;
     j.step_count = s == OCT_OK ? oct_plan_step_count(session.plan) : 0;

@@ -211,6 +211,38 @@ oct_status cli_session_bind(cli_session *s, const oct_tensor *tensors, int64_t f
 }
 
 /* The output, whole, behind what there is; of a batch of `of` samples the first `rows` count. */
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = *state += 0x9E3779B97F4A7C15u;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
+
+/* Floats get values as normalised pixels have them; codes are random; anything wider (indices) stays 0, always legal. */
+oct_status cli_session_random(cli_session *s, uint64_t seed)
+{
+    uint64_t state = seed;
+    for (int i = 0; i < s->input_count; i++) {
+        oct_tensor *t = &s->bound[i];
+        int64_t n = oct_tensor_count(t);
+        free(s->fill[i]);
+        t->data = s->fill[i] = calloc((size_t)n + 1, oct_dtype_size(t->dtype));
+        if (!t->data)
+            return OCT_ERR_MEMORY;
+        for (int64_t k = 0; k < n; k++) {
+            if (t->dtype == OCT_F32)
+                ((float *)t->data)[k] = (float)(next_random(&state) >> 40) * 0x1p-22f - 2;
+            else if (t->dtype == OCT_U8 || t->dtype == OCT_S8)
+                ((uint8_t *)t->data)[k] = (uint8_t)next_random(&state);
+        }
+        oct_status status = oct_context_set_input(s->context, s->inputs[i].name, t);
+        if (status != OCT_OK)
+            return status;
+    }
+    return OCT_OK;
+}
+
 static oct_status append(const oct_context *context, cli_output *o, int64_t rows, int64_t of)
 {
     oct_status status = OCT_OK;

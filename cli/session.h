@@ -34,6 +34,8 @@ void cli_session_close(cli_session *s);
 /* Bind `count` samples from `first` on of dense inputs whose first axis is samples; a short piece is filled up with copies of
  * its last sample. tensors are in the order of the plan's inputs. */
 oct_status cli_session_bind(cli_session *s, const oct_tensor *tensors, int64_t first, int64_t count);
+/* Bind random inputs: floats as normalised pixels have them, random codes, 0 for anything wider. */
+oct_status cli_session_random(cli_session *s, uint64_t seed);
 /* Run what is bound and append the first `count` rows of every output. */
 oct_status cli_session_run(cli_session *s, int64_t count);
 /* Everything in `arrays`, in pieces where needed. 0 or the exit status. */

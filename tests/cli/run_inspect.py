@@ -271,4 +271,14 @@ def compare__mistakes__have_their_status():
     renamed = save(WORK / "renamed.onnx", [helper.make_node("Relu", ["z"], ["y"], name="r")], [("z", ["N", 8, 6, 6])], [("y", ["N", 8, 6, 6])], {})
     fails(2, "compare", M, renamed, "--data", X, says="'z'")
 
+@test
+def inspect__time__every_step_has_one_and_products_their_share_of_the_peak():
+    plan = js("inspect", P, "--time", "--threads", "1")
+    assert all(s["ms"] > 0 for s in plan["steps"])
+    shares = [s["percent_of_peak"] for s in plan["steps"] if s["macs"]]
+    assert shares and all(v is None for v in shares) or all(0 < v <= 150 for v in shares), shares
+    assert all(s["percent_of_peak"] is None for s in plan["steps"] if not s["macs"])
+    assert "% peak" in ok("inspect", P, "--time").stdout and "% peak" not in ok("inspect", P).stdout
+
+
 run(material)
