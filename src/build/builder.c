@@ -136,13 +136,13 @@ oct_status oct_builder_set_precision(oct_builder *b, const char *layer, oct_laye
     return OCT_PUSH(b->constraints, b->constraint_count, b->constraint_capacity, ((oct_constraint){name, precision}));
 }
 
-/* Does a source name stand in a step's list of them? */
-bool oct_sources_have(const char *sources, const char *name)
+/* Does the layer stand in a step's list of sources (joined by line ends)? */
+static bool stands_for(const char *sources, const char *layer)
 {
-    size_t length = strlen(name);
+    const size_t length = strlen(layer);
     for (const char *at = sources; *at;) {
         size_t n = strcspn(at, "\n");
-        if (n == length && memcmp(at, name, n) == 0)
+        if (n == length && memcmp(at, layer, n) == 0)
             return true;
         at += n + (at[n] == '\n');
     }
@@ -156,7 +156,7 @@ static bool is_met(const oct_plan *p, const oct_constraint *c, const char **why)
     *why = "it is no step of its own: it moves no data, or only constants";
     for (int32_t i = 0; i < p->step_count; i++) {
         const oct_plan_step *s = &p->steps[i];
-        if (!oct_sources_have(oct_plan_string(p, s->sources), c->layer) || s->precision == OCT_PREC_CONVERT)
+        if (!stands_for(oct_plan_string(p, s->sources), c->layer) || s->precision == OCT_PREC_CONVERT)
             continue;
         if (s->precision == (c->precision == OCT_LAYER_INT8 ? OCT_PREC_INT8 : OCT_PREC_FLOAT)) {
             met = true;

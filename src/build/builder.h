@@ -66,7 +66,7 @@ typedef struct oct_search_result {
 /* The report as JSON text (malloc'd): see oct_builder_report_json. */
 oct_status oct_build_report(const oct_graph *source, const oct_plan *plan, const oct_recipe *r, const oct_search_result *found, const oct_build_notes *notes,
                             char **json);
-/* Does `name` stand in a step's list of sources (joined by line ends)? */
-bool oct_sources_have(const char *sources, const char *name);
+/* The next name of a step's list of sources (joined by line ends), copied into the arena; *at moves behind it. */
+oct_status oct_source_next(oct_arena *arena, const char **at, char **name);
 
 #endif

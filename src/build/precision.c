@@ -57,45 +57,41 @@ static oct_status map_sources(oct_units *u, oct_arena *arena)
     return OCT_OK;
 }
 
-/* Node of the first source of a step that is one of ours; all of them are joined. -1 = a conversion that was put in. */
-static int32_t join_step(oct_units *u, const char *sources)
+/* *node: one of the nodes that a step stands for; all of them are joined. -1 = a conversion that was put in. */
+static oct_status join_step(oct_units *u, const oct_plan *p, int32_t step, int32_t *node)
 {
-    int32_t first = -1;
-    char name[512];
-    for (const char *at = sources; *at;) {
-        size_t n = strcspn(at, "\n");
-        int64_t node;
-        if (n < sizeof name) {
-            memcpy(name, at, n);
-            name[n] = 0;
-            if (oct_strmap_find(&u->nodes, name, &node)) {
-                int32_t a = first < 0 ? (int32_t)node : root_of(u, first), b = root_of(u, (int32_t)node);
-                u->parent[a > b ? a : b] = a > b ? b : a;
-                first = (int32_t)node;
-            }
-        }
-        at += n + (at[n] == '\n');
+    *node = -1;
+    for (const char *at = oct_plan_string(p, p->steps[step].sources); *at;) {
+        char *name;
+        int64_t found;
+        OCT_TRY(oct_source_next(u->g->arena, &at, &name));
+        if (!oct_strmap_find(&u->nodes, name, &found))
+            continue;
+        const int32_t b = root_of(u, (int32_t)found), a = *node < 0 ? b : root_of(u, *node);
+        u->parent[a > b ? a : b] = a > b ? b : a;
+        *node = (int32_t)found;
     }
-    return first;
+    return OCT_OK;
 }
 
 static oct_status time_units(search *w)
 {
     oct_units *u = &w->units;
     const oct_plan *plans[2] = {w->plan[AS_INT8], w->plan[AS_FLOAT]};
-    double *seconds[2] = {0}, **cost[2] = {&u->int8, &u->floats};
+    double *seconds[2] = {0}, *const cost[2] = {u->int8, u->floats};
+    int32_t node;
     oct_status s = OCT_OK;
     for (int k = 0; k < 2; k++)
         OCT_TRY_DONE(oct_alloc((plans[k]->step_count + 1) * (int64_t)sizeof **seconds, true, (void **)&seconds[k]));
     OCT_TRY_DONE(oct_timer_steps(w->timer, plans, 2, seconds));
     for (int k = 0; k < 2; k++)
         for (int32_t i = 0; i < plans[k]->step_count; i++)
-            join_step(u, oct_plan_string(plans[k], plans[k]->steps[i].sources));
+            OCT_TRY_DONE(join_step(u, plans[k], i, &node));
     for (int k = 0; k < 2; k++)
         for (int32_t i = 0; i < plans[k]->step_count; i++) {
-            int32_t node = join_step(u, oct_plan_string(plans[k], plans[k]->steps[i].sources));
+            OCT_TRY_DONE(join_step(u, plans[k], i, &node));
             if (node >= 0)
-                (*cost[k])[root_of(u, node)] += seconds[k][i];
+                cost[k][root_of(u, node)] += seconds[k][i];
         }
     for (int64_t i = 0; i < u->g->node_count; i++)
         u->unit[i] = root_of(u, (int32_t)i);

@@ -19,6 +19,14 @@ oct_status oct_build_note(oct_build_notes *notes, const char *format, ...)
 
 /* --- which step speaks for a node --- */
 
+oct_status oct_source_next(oct_arena *arena, const char **at, char **name)
+{
+    const size_t n = strcspn(*at, "\n");
+    OCT_TRY(oct_arena_printf(arena, name, "%.*s", (int)n, *at));
+    *at += n + ((*at)[n] == '\n');
+    return OCT_OK;
+}
+
 /* Of several steps of one node the one that computes: conversions come last. */
 static int rank_of(const oct_plan_step *s) { return s->precision == OCT_PREC_CONVERT ? 1 : 2; }
 
@@ -26,13 +34,11 @@ static oct_status map_steps(const oct_plan *p, oct_strmap *map)
 {
     for (int32_t i = 0; i < p->step_count; i++) {
         for (const char *at = oct_plan_string(p, p->steps[i].sources); *at;) {
-            size_t n = strcspn(at, "\n");
             char *name;
             int64_t have;
-            OCT_TRY(oct_arena_printf(map->arena, &name, "%.*s", (int)n, at));
+            OCT_TRY(oct_source_next(map->arena, &at, &name));
             if (!oct_strmap_find(map, name, &have) || rank_of(&p->steps[have]) < rank_of(&p->steps[i]))
                 OCT_TRY(oct_strmap_put(map, name, i));
-            at += n + (at[n] == '\n');
         }
     }
     return OCT_OK;

@@ -102,7 +102,7 @@ typedef struct code_clamp {
 static bool clamp_of_codes(const oct_node *n, const oct_value *codes, code_clamp *c)
 {
     float lo, hi;
-    if (n->int8 || !oct_clamp_of(n, &lo, &hi) || isnan(lo) || isnan(hi))
+    if (n->int8 || n->hold || !oct_clamp_of(n, &lo, &hi) || isnan(lo) || isnan(hi))
         return false;
     const bool four = codes->dtype == OCT_U4 || codes->dtype == OCT_S4, is_signed = codes->dtype == OCT_S8 || codes->dtype == OCT_S4;
     const int32_t least = is_signed ? (four ? -8 : -128) : 0, most = least + (four ? 15 : 255), zero = codes->quant->zero[0];
