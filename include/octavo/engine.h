@@ -77,7 +77,7 @@ typedef enum oct_io {
     OCT_IO_PIXELS_NHWC  /* the same with the channels last, as images lie in memory */
 } oct_io;
 /* name: a float32 input or output of the model. The build answers DEMAND, naming the tensor, when codes are asked for and the plan does not
- * quantize an input on its only use, or does not compute an output as codes; CONTENT when an input takes no images. */
+ * quantize an input on its only use, or does not compute an output as codes (in calibrated mode it does when the output has a range); CONTENT when an input takes no images. */
 OCT_API OCT_MUST_USE oct_status oct_builder_set_io(oct_builder *b, const char *name, oct_io io);
 OCT_API OCT_MUST_USE oct_status oct_builder_build(oct_builder *b, const oct_build_options *opts, oct_plan **out);
 /* What the last build did and why, as JSON: {"mode","chosen","candidates":[{"name","ms"}],"layers":[{"layer","op","precision","reason",

@@ -227,6 +227,8 @@ static oct_status note_unused_ranges(const oct_builder *b, const oct_build_optio
         bool used = false;
         for (int64_t k = 0; k < p.point_count && !used; k++)
             used = strcmp(p.points[k].value->name, b->user->entries[i].tensor) == 0;
+        for (int64_t k = 0; k < r->io_count && !used; k++)
+            used = r->io[k].io == OCT_IO_CODES && strcmp(r->io[k].name, b->user->entries[i].tensor) == 0;
         if (!used)
             OCT_TRY_DONE(oct_build_note(notes, "the range of tensor '%s' is not used: no layer reads or writes codes of it", b->user->entries[i].tensor));
     }

@@ -101,11 +101,21 @@ done:
     return s;
 }
 
+static oct_status insert(const oct_recipe *r, oct_graph *g)
+{
+    OCT_TRY(oct_insert_qdq(g, r->ranges, false));
+    for (int64_t i = 0; i < r->io_count; i++)
+        for (int64_t k = 0; k < g->output_count; k++)
+            if (r->io[i].io == OCT_IO_CODES && strcmp(g->outputs[k]->name, r->io[i].name) == 0)
+                OCT_TRY(oct_insert_output_pair(g, g->outputs[k], r->ranges));
+    return OCT_OK;
+}
+
 /* Inserted before shapes are bound, on the graph that the quantizer sees too: both roads place the same pairs. */
 oct_status oct_recipe_finish(const oct_recipe *r, oct_graph *g, const oct_build_options *opts)
 {
     if (r->ranges && !r->as_float)
-        OCT_TRY(oct_insert_qdq(g, r->ranges, false));
+        OCT_TRY(insert(r, g));
     OCT_TRY(oct_build_bind(g, opts));
     OCT_TRY(oct_opt_run(&(oct_opt){.g = g, .stages = OCT_OPT_EXPORT | OCT_OPT_FUSE | (r->as_float ? 0 : OCT_OPT_QDQ), .fold = oct_build_fold}));
     return oct_bind_io(g, r);

@@ -162,26 +162,43 @@ static oct_status node_of(oct_graph *g, oct_op op, const char *of, const char *w
     return OCT_OK;
 }
 
-static oct_status add_pair(job *j, int64_t point)
+/* x -> Q -> codes -> DQ -> real, named after the tensor. */
+static oct_status add_pair(oct_graph *g, const char *name, oct_value *x, oct_scheme scheme, oct_qparams q, oct_value *real)
 {
-    oct_graph *g = j->g;
-    const oct_qpoint *p = &j->placement.points[point];
-    oct_qparams q = j->params[p->group];
-    bool affine = j->ranges->scheme == OCT_SCHEME_AFFINE;
-    oct_dtype type = affine ? OCT_U8 : OCT_S8;
+    oct_dtype type = scheme == OCT_SCHEME_AFFINE ? OCT_U8 : OCT_S8;
     uint8_t zero = (uint8_t)q.zero;
-    oct_value *codes, *in[3] = {p->value, NULL, NULL}, *back[3];
+    oct_value *codes, *in[3] = {x, NULL, NULL};
     oct_node *n;
-    const char *name = p->value->name;
     OCT_TRY(constant(g, name, "scale", OCT_F32, 0, NULL, &q.scale, &in[1]));
     OCT_TRY(constant(g, name, "zero_point", type, 0, NULL, &zero, &in[2]));
-    OCT_TRY(named_value(g, name, "quantized", type, &p->value->shape, &codes));
-    OCT_TRY(named_value(g, name, "dequantized", OCT_F32, &p->value->shape, &j->dequantized[point]));
+    OCT_TRY(named_value(g, name, "quantized", type, &x->shape, &codes));
     OCT_TRY(node_of(g, OCT_OP_QUANTIZE, name, "QuantizeLinear", in, codes, &n));
-    back[0] = codes;
-    back[1] = in[1];
-    back[2] = in[2];
-    return node_of(g, OCT_OP_DEQUANTIZE, name, "DequantizeLinear", back, j->dequantized[point], &n);
+    in[0] = codes;
+    return node_of(g, OCT_OP_DEQUANTIZE, name, "DequantizeLinear", in, real, &n);
+}
+
+static oct_status add_point(job *j, int64_t point)
+{
+    const oct_qpoint *p = &j->placement.points[point];
+    OCT_TRY(named_value(j->g, p->value->name, "dequantized", OCT_F32, &p->value->shape, &j->dequantized[point]));
+    return add_pair(j->g, p->value->name, p->value, j->ranges->scheme, j->params[p->group], j->dequantized[point]);
+}
+
+oct_status oct_insert_output_pair(oct_graph *g, oct_value *output, const oct_ranges *ranges)
+{
+    const oct_range_entry *e = oct_ranges_find(ranges, output->name);
+    oct_node *n = output->producer;
+    oct_value *x;
+    int k = 0;
+    if (!e || !n || n->op == OCT_OP_DEQUANTIZE || output->dtype != OCT_F32)
+        return OCT_OK;
+    OCT_TRY(named_value(g, output->name, "float", OCT_F32, &output->shape, &x));
+    OCT_TRY(oct_value_replace_uses(g, output, x));
+    while (n->outputs[k] != output)
+        k++;
+    OCT_TRY(oct_node_set_output(g, n, k, x));
+    OCT_TRY(add_pair(g, output->name, x, ranges->scheme, (oct_qparams){e->scale, e->zero}, output));
+    return oct_graph_sort(g);
 }
 
 /* --- weights --- */
@@ -281,7 +298,7 @@ static oct_status quantize_weights(job *j, oct_node *n, float input_scale)
 static oct_status insert(job *j)
 {
     for (int64_t i = 0; i < j->placement.point_count; i++)
-        OCT_TRY(add_pair(j, i));
+        OCT_TRY(add_point(j, i));
     for (int64_t i = 0; i < j->placement.edge_count; i++) {
         const oct_qedge *e = &j->placement.edges[i];
         if (oct_is_quantizable(e->node) && e->input == 0)

@@ -193,11 +193,26 @@ def codes__in_and_out__equal_the_float_road_and_no_conversion_is_left():
 
 
 @test
+def codes__of_an_output_with_a_range__in_calibrated_mode():
+    m, x = conv_net(), images(16, 16, 16)
+    calibrated = ["build", m, "--calib", ranges(m, x=x), "--range", "y=-0.5,0.52", "--int8", "--dim", "H=16", "--dim", "W=16", "--batch", x.shape[0], "--quiet"]
+    ok(*calibrated, "-o", WORK / "f.plan")
+    said = ok(*calibrated[:-1], "--output-type", "y=codes", "-o", WORK / "c.plan").stderr
+    assert "not used" not in said, said
+    want, got = (outputs(WORK / p, array("x", x))["y"] for p in ("f.plan", "c.plan"))
+    scale, zero = np.float32(1.02 / 255), 125
+    codes = np.clip(np.rint(want / scale) + zero, 0, 255)
+    assert got.dtype == np.uint8 and np.abs(codes - got).max() <= 1 and len(np.unique(got)) > 5, (codes, got)
+    last = json.loads(ok("inspect", WORK / "c.plan", "--json").stdout)["steps"][-1]
+    assert last["op"] == "Gemm" and last["precision"] == "int8", last
+
+
+@test
 def codes__of_a_tensor_that_is_not_quantized__demand_that_names_it():
     m = conv_net()
     shape = ["--dim", "H=16", "--dim", "W=16"]
     fails(1, "build", m, "--float", *shape, "--input-type", "x=codes", "-o", WORK / "no.plan", says="input 'x' cannot be codes")
-    fails(1, "build", m, "--calib", ranges(m, x=images(16, 16, 16)), "--int8", *shape, "--output-type", "y=codes", "-o", WORK / "no.plan", says="output 'y'")
+    fails(1, "build", m, "--range", "x=-3,3", "--int8", *shape, "--output-type", "y=codes", "-o", WORK / "no.plan", says="output 'y'")
     fails(2, "build", m, "--input-type", "z=codes", "-o", WORK / "no.plan", says="'z'")
     fails(2, "build", m, "--output-type", "y=pixels", "-o", WORK / "no.plan", says="pixels go into inputs")
     fails(2, "build", m, "--input-type", "x=words", "-o", WORK / "no.plan", says="--input-type wants")
