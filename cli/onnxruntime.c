@@ -1,8 +1,10 @@
-/* The child reads the model file itself, adds every asked tensor to its outputs, switches all graph optimizations off and runs on the CPU.
+/* The child reads the model file itself, adds every asked tensor to its outputs, switches all graph optimizations off and runs on
+ * the CPU.
  *
- * Both directions carry little-endian 64-bit numbers, and bytes behind their count. To the child: the asked names; then for each run the
- * inputs. From the child: 0 or a status with a message; which names it has; then for each run 0 and the values of those, as float32.  The
- * child needs numpy and onnxruntime, nothing else: outputs are added on the level of the file format (fields 7 and 12, as published). */
+ * Both directions carry little-endian 64-bit numbers, and bytes behind their count. To the child: the asked names; then for each
+ * run the inputs. From the child: 0 or a status with a message; which names it has; then for each run 0 and the values of those, as
+ * float32.  The child needs numpy and onnxruntime, nothing else: outputs are added on the level of the file format (fields 7 and
+ * 12, as published). */
 #include "onnxruntime.h"
 
 #include <errno.h>
@@ -84,7 +86,8 @@ static const char script[] =
     "    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL\n"
     "    options.intra_op_num_threads = threads\n"
     "    options.log_severity_level = 3\n"
-    "    options.add_session_config_entry('session.model_external_initializers_file_folder_path', os.path.dirname(os.path.abspath(path)))\n"
+    "    options.add_session_config_entry('session.model_external_initializers_file_folder_path', "
+    "os.path.dirname(os.path.abspath(path)))\n"
     "    session = ort.InferenceSession(model + field(7, more), options, providers=['CPUExecutionProvider'])\n"
     "except Exception as e:\n"
     "    fail(4, 'ONNX Runtime refuses the model: %s' % e)\n"
@@ -116,10 +119,22 @@ static oct_status lost(cli_onnxruntime *r)
     return OCT_ERR_UNSUPPORTED;
 }
 
-static bool put(cli_onnxruntime *r, const void *bytes, size_t size) { return size == 0 || fwrite(bytes, 1, size, r->to) == size; }
-static bool put_number(cli_onnxruntime *r, int64_t n) { return put(r, &n, sizeof n); }
-static bool put_text(cli_onnxruntime *r, const char *text) { return put_number(r, (int64_t)strlen(text)) && put(r, text, strlen(text)); }
-static bool take(cli_onnxruntime *r, void *bytes, size_t size) { return fread(bytes, 1, size, r->from) == size; }
+static bool put(cli_onnxruntime *r, const void *bytes, size_t size)
+{
+    return size == 0 || fwrite(bytes, 1, size, r->to) == size;
+}
+static bool put_number(cli_onnxruntime *r, int64_t n)
+{
+    return put(r, &n, sizeof n);
+}
+static bool put_text(cli_onnxruntime *r, const char *text)
+{
+    return put_number(r, (int64_t)strlen(text)) && put(r, text, strlen(text));
+}
+static bool take(cli_onnxruntime *r, void *bytes, size_t size)
+{
+    return fread(bytes, 1, size, r->from) == size;
+}
 
 /* The child's status; its message goes to r. */
 static oct_status take_status(cli_onnxruntime *r)
@@ -180,7 +195,8 @@ static oct_status peer_read(void *user, int tensor, float *data, int64_t count)
     if (r->next++ != tensor || !take(r, &size, sizeof size))
         return lost(r);
     if (size != count) {
-        snprintf(r->message, sizeof r->message, "ONNX Runtime gives a tensor of %lld elements where Octavo has %lld", (long long)size, (long long)count);
+        snprintf(r->message, sizeof r->message, "ONNX Runtime gives a tensor of %lld elements where Octavo has %lld",
+                 (long long)size, (long long)count);
         return OCT_ERR_CONTENT;
     }
     return take(r, data, (size_t)count * sizeof *data) ? OCT_OK : lost(r);
@@ -226,13 +242,15 @@ oct_status cli_onnxruntime_start(cli_onnxruntime *r, oct_compare_peer *peer)
         r->process = 0;
         close(in[1]);
         close(out[0]);
-        snprintf(r->message, sizeof r->message, "cannot start '%s', which is needed to ask ONNX Runtime: %s; --python names another program", r->python,
+        snprintf(r->message, sizeof r->message,
+                 "cannot start '%s', which is needed to ask ONNX Runtime: %s; --python names another program", r->python,
                  strerror(error));
         return OCT_ERR_UNSUPPORTED;
     }
     r->to = fdopen(in[1], "wb");
     r->from = fdopen(out[0], "rb");
-    sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, &r->pipe_action); /* a child that has ended is an error, not our end */
+    sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN},
+              &r->pipe_action); /* a child that has ended is an error, not our end */
     if (!r->to || !r->from)
         return OCT_ERR_MEMORY;
     *peer = (oct_compare_peer){r, peer_open, peer_run, peer_read};

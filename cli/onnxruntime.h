@@ -8,16 +8,16 @@
 #include "cli.h"
 
 typedef struct cli_onnxruntime {
-    const char *python;     /* program, found in PATH */
-    const char *model;      /* file */
+    const char *python; /* program, found in PATH */
+    const char *model;  /* file */
     int threads;
     pid_t process;
     FILE *to, *from;
     struct sigaction pipe_action; /* of SIGPIPE before */
-    int next;               /* tensor that the child sends next */
+    int next;                     /* tensor that the child sends next */
     int count;
-    bool *has;              /* count */
-    char message[1024];     /* of the last failure here; "" when it came from the library */
+    bool *has;          /* count */
+    char message[1024]; /* of the last failure here; "" when it came from the library */
 } cli_onnxruntime;
 
 /* Start the child and fill in *peer. UNSUPPORTED, with a message, when there is no such program. */

@@ -18,8 +18,8 @@ static int by_time(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-oct_status cli_profile_make(cli_profile *p, const oct_context *context, int step_count, const double *latency, int64_t count, const double *run_ms,
-                            const double *step_ms, int64_t profiled, int64_t stride)
+oct_status cli_profile_make(cli_profile *p, const oct_context *context, int step_count, const double *latency, int64_t count,
+                            const double *run_ms, const double *step_ms, int64_t profiled, int64_t stride)
 {
     oct_status status = OCT_OK;
     timed *order = calloc((size_t)profiled + 1, sizeof *order);
@@ -57,8 +57,14 @@ void cli_profile_free(cli_profile *p)
 
 /* --- figures of a step --- */
 
-static double percent(const cli_profile *p, double ms) { return p->sum_ms > 0 ? 100 * ms / p->sum_ms : 0; }
-static double per_second(double amount, double ms) { return ms > 0 ? amount / (ms * 1e6) : 0; } /* in units of 10^9 */
+static double percent(const cli_profile *p, double ms)
+{
+    return p->sum_ms > 0 ? 100 * ms / p->sum_ms : 0;
+}
+static double per_second(double amount, double ms)
+{
+    return ms > 0 ? amount / (ms * 1e6) : 0;
+} /* in units of 10^9 */
 
 /* What the cores could do in this precision; 0 when a step has no MACs or the peak is not known. */
 static double peak_of(const cli_profile *p, const oct_step_profile *s)
@@ -77,10 +83,19 @@ typedef struct group {
     int steps;
 } group;
 
-static const char *op_of(const oct_step_profile *s) { return s->op; }
-static const char *precision_of(const oct_step_profile *s) { return s->precision; }
+static const char *op_of(const oct_step_profile *s)
+{
+    return s->op;
+}
+static const char *precision_of(const oct_step_profile *s)
+{
+    return s->precision;
+}
 
-static int by_most_ms(const void *a, const void *b) { return (((const group *)a)->ms < ((const group *)b)->ms) - (((const group *)a)->ms > ((const group *)b)->ms); }
+static int by_most_ms(const void *a, const void *b)
+{
+    return (((const group *)a)->ms < ((const group *)b)->ms) - (((const group *)a)->ms > ((const group *)b)->ms);
+}
 
 /* Steps added up by a text of theirs, the longest first; NULL when memory is out. */
 static group *make_groups(const cli_profile *p, const char *(*key)(const oct_step_profile *), int *count)
@@ -111,8 +126,8 @@ static void print_groups(const cli_profile *p, const char *title, const char *(*
     group *list = make_groups(p, key, &count);
     printf("by %s:\n", title);
     for (int i = 0; list && i < count; i++)
-        printf("%9.4f %6.1f %9.1f  %-18s %d steps\n", list[i].ms, percent(p, list[i].ms), per_second((double)list[i].macs, list[i].ms), list[i].name,
-               list[i].steps);
+        printf("%9.4f %6.1f %9.1f  %-18s %d steps\n", list[i].ms, percent(p, list[i].ms),
+               per_second((double)list[i].macs, list[i].ms), list[i].name, list[i].steps);
     free(list);
 }
 
@@ -136,7 +151,8 @@ static void print_step(const cli_profile *p, bool full, int i)
 
 void cli_profile_print(const cli_profile *p, bool full)
 {
-    printf("%9s %6s %9s%s  %-8s %-18s %-26s %s\n", "ms", "%", "GMAC/s", full ? "      GB/s % peak" : "", "as", "op", "kernel", "name");
+    printf("%9s %6s %9s%s  %-8s %-18s %-26s %s\n", "ms", "%", "GMAC/s", full ? "      GB/s % peak" : "", "as", "op", "kernel",
+           "name");
     for (int i = 0; i < p->step_count; i++)
         print_step(p, full, i);
     if (!full)
@@ -144,11 +160,14 @@ void cli_profile_print(const cli_profile *p, bool full)
     print_groups(p, "operator", op_of);
     print_groups(p, "precision", precision_of);
     printf("time of a run (means over the middle half of the runs):\n");
-    printf("%9.4f ms sum of the steps\n%+9.4f ms in the run and in no step: entry, waking and resting of the threads\n", p->sum_ms, p->run_ms - p->sum_ms);
-    printf("%9.4f ms a run with the clock on\n%+9.4f ms what the clock and its dispatch cost\n", p->run_ms, p->latency_ms - p->run_ms);
+    printf("%9.4f ms sum of the steps\n%+9.4f ms in the run and in no step: entry, waking and resting of the threads\n", p->sum_ms,
+           p->run_ms - p->sum_ms);
+    printf("%9.4f ms a run with the clock on\n%+9.4f ms what the clock and its dispatch cost\n", p->run_ms,
+           p->latency_ms - p->run_ms);
     printf("%9.4f ms a run without the clock\n", p->latency_ms);
     if (p->peak_int8 > 0 || p->peak_float > 0)
-        printf("peak: %.1f GMAC/s int8, %.1f GMAC/s float (one core, measured in registers, times the threads)\n", p->peak_int8, p->peak_float);
+        printf("peak: %.1f GMAC/s int8, %.1f GMAC/s float (one core, measured in registers, times the threads)\n", p->peak_int8,
+               p->peak_float);
     else
         printf("peak: not known for the plan's level\n");
 }

@@ -39,7 +39,10 @@ static int apply_profile(const cli *c, const char *text, oct_builder *b)
     int rank = name ? parse_dims(&at, ',', dims[0]) : -1;
     int bad = 0;
     if (rank < 0 || parse_dims(&at, ',', dims[1]) != rank || parse_dims(&at, '\0', dims[2]) != rank) {
-        bad = cli_error(c, OCT_ERR_USAGE, "--profile wants INPUT=MIN,OPT,MAX with three shapes of one rank like 1x3x32x32,1x3x224x224,8x3x512x512, not '%s'", text);
+        bad = cli_error(
+            c, OCT_ERR_USAGE,
+            "--profile wants INPUT=MIN,OPT,MAX with three shapes of one rank like 1x3x32x32,1x3x224x224,8x3x512x512, not '%s'",
+            text);
     } else {
         oct_status s = oct_builder_set_profile(b, name, rank, dims[0], dims[1], dims[2]);
         bad = s == OCT_OK ? 0 : cli_report(c, s);
@@ -54,7 +57,8 @@ static int apply_type(const cli *c, const char *option, const char *text, oct_bu
     char *name = name_of(text);
     int kind = name ? cli_word(strrchr(text, '=') + 1, words) : -1, bad = 0;
     if (kind < 0) {
-        bad = cli_error(c, OCT_ERR_USAGE, "%s wants NAME=codes, or of an input NAME=pixels or NAME=pixels-nhwc, not '%s'", option, text);
+        bad = cli_error(c, OCT_ERR_USAGE, "%s wants NAME=codes, or of an input NAME=pixels or NAME=pixels-nhwc, not '%s'", option,
+                        text);
     } else {
         oct_status s = oct_builder_set_io(b, name, (oct_io)kind);
         bad = s == OCT_OK ? 0 : cli_report(c, s);

@@ -1,5 +1,5 @@
-/* Ports of a finished graph become codes or pixels: see bind_io.h.  The conversion at the port goes; what stands behind it stays as it is, so
- * that the codes inside are those of the float road.  Which layers are quantized is not decided here. */
+/* Ports of a finished graph become codes or pixels: see bind_io.h.  The conversion at the port goes; what stands behind it stays as
+ * it is, so that the codes inside are those of the float road.  Which layers are quantized is not decided here. */
 #include "build/bind_io.h"
 
 #include <string.h>
@@ -29,7 +29,9 @@ oct_status oct_builder_set_io(oct_builder *b, const char *name, oct_io io)
     if (!v)
         return oct_fail_node(oct_fail(OCT_ERR_USAGE, "the model has no input or output '%s'", name), name);
     if (v->dtype != OCT_F32)
-        return oct_fail_node(oct_fail(OCT_ERR_USAGE, "'%s' is %s: only float32 can be replaced by codes or pixels", name, oct_dtype_name(v->dtype)), name);
+        return oct_fail_node(
+            oct_fail(OCT_ERR_USAGE, "'%s' is %s: only float32 can be replaced by codes or pixels", name, oct_dtype_name(v->dtype)),
+            name);
     if (!in && io > OCT_IO_CODES)
         return oct_fail_node(oct_fail(OCT_ERR_USAGE, "'%s' is an output: pixels go into inputs", name), name);
     for (int64_t i = 0; i < b->io_count; i++)
@@ -72,7 +74,10 @@ oct_status oct_io_fill(const oct_builder *b, oct_recipe *r)
 }
 
 /* --- helpers on the graph --- */
-static bool is_codes(const oct_value *v) { return v->quant && v->quant->n == 1 && (v->dtype == OCT_U8 || v->dtype == OCT_S8); }
+static bool is_codes(const oct_value *v)
+{
+    return v->quant && v->quant->n == 1 && (v->dtype == OCT_U8 || v->dtype == OCT_S8);
+}
 
 /* The QuantizeLinear to 8-bit codes of one scale that is the only reader of v; NULL with the reason in *why. */
 static oct_node *only_quantizer(const oct_value *v, const char **why)
@@ -116,7 +121,9 @@ static oct_status codes_in(oct_graph *g, oct_value *v)
     const char *why;
     oct_node *q = only_quantizer(v, &why), *made;
     if (!q)
-        return oct_fail_node(oct_fail(OCT_ERR_DEMAND, "input '%s' cannot be codes: it is not quantized on its only use (%s)", v->name, why), v->name);
+        return oct_fail_node(
+            oct_fail(OCT_ERR_DEMAND, "input '%s' cannot be codes: it is not quantized on its only use (%s)", v->name, why),
+            v->name);
     oct_value *y = q->outputs[0];
     v->dtype = y->dtype;
     v->quant = y->quant;
@@ -128,7 +135,9 @@ static oct_status codes_out(oct_graph *g, oct_value *v)
     oct_node *dq = v->producer, *made;
     oct_value *codes = dq && dq->op == OCT_OP_DEQUANTIZE ? dq->inputs[0] : NULL, *real;
     if (!codes || !is_codes(codes))
-        return oct_fail_node(oct_fail(OCT_ERR_DEMAND, "output '%s' cannot be codes: %s computes it in float", v->name, dq ? dq->name : "nothing"), v->name);
+        return oct_fail_node(
+            oct_fail(OCT_ERR_DEMAND, "output '%s' cannot be codes: %s computes it in float", v->name, dq ? dq->name : "nothing"),
+            v->name);
     if (v->user_count) { /* others read the floats */
         OCT_TRY(fresh(g, v, "dequantized", &real));
         OCT_TRY(oct_value_replace_uses(g, v, real));
@@ -162,7 +171,8 @@ static oct_status make_table(oct_graph *g, const oct_value *v, int64_t channels,
     oct_stored_quant q;
     const int64_t dims[2] = {channels, 256};
     if (channels < 1 || channels > (int64_t)(sizeof pre.mean / sizeof pre.mean[0]))
-        return oct_fail_node(oct_fail(OCT_ERR_CONTENT, "input '%s' has %lld channels: pixels have 1 or 3", v->name, (long long)channels), v->name);
+        return oct_fail_node(
+            oct_fail(OCT_ERR_CONTENT, "input '%s' has %lld channels: pixels have 1 or 3", v->name, (long long)channels), v->name);
     OCT_TRY(preprocess_of(g, &pre));
     OCT_TRY(oct_arena_alloc(g->arena, channels * 256 * (int64_t)sizeof *real, (void **)&real));
     OCT_TRY(oct_arena_alloc(g->arena, channels * 256, (void **)&codes));
@@ -224,7 +234,9 @@ oct_status oct_bind_io(oct_graph *g, const oct_recipe *r)
         const oct_recipe_io *io = &r->io[i];
         oct_value *in = find(g->inputs, g->input_count, io->name), *out = find(g->outputs, g->output_count, io->name);
         if (!in && !(out && io->io == OCT_IO_CODES))
-            return oct_fail_node(oct_fail(OCT_ERR_CONTENT, "the model has no input or output '%s' for %s", io->name, io->io == OCT_IO_CODES ? "codes" : "pixels"), io->name);
+            return oct_fail_node(oct_fail(OCT_ERR_CONTENT, "the model has no input or output '%s' for %s", io->name,
+                                          io->io == OCT_IO_CODES ? "codes" : "pixels"),
+                                 io->name);
         OCT_TRY(io->io != OCT_IO_CODES ? pixels_in(g, in, io) : in ? codes_in(g, in) : codes_out(g, out));
     }
     return OCT_OK;

@@ -1,5 +1,5 @@
-/* The builder: the user's ranges and constraints, and the order of a build: recipe, precision, plan, check, report.  What is chosen is chosen
- * elsewhere; here is who asks whom. */
+/* The builder: the user's ranges and constraints, and the order of a build: recipe, precision, plan, check, report.  What is chosen
+ * is chosen elsewhere; here is who asks whom. */
 #include "build/builder.h"
 
 #include <math.h>
@@ -49,7 +49,9 @@ static oct_status check_float(const oct_builder *b)
 {
     if (!oct_model_is_quantized(b->model))
         return OCT_OK;
-    return oct_fail(OCT_ERR_CONTENT, "the model '%s' is quantized already: its Q/DQ scales are obeyed, ranges have no place beside them", b->model->name);
+    return oct_fail(OCT_ERR_CONTENT,
+                    "the model '%s' is quantized already: its Q/DQ scales are obeyed, ranges have no place beside them",
+                    b->model->name);
 }
 
 oct_status oct_builder_set_range(oct_builder *b, const char *tensor, float min, float max)
@@ -214,7 +216,8 @@ static oct_status note_missing_ranges(const oct_plan *p, oct_build_notes *notes)
 }
 
 /* A range set by hand on a tensor whose codes no layer reads or writes has no effect: it may have been meant for a neighbour. */
-static oct_status note_unused_ranges(const oct_builder *b, const oct_build_options *opts, const oct_recipe *r, oct_build_notes *notes)
+static oct_status note_unused_ranges(const oct_builder *b, const oct_build_options *opts, const oct_recipe *r,
+                                     oct_build_notes *notes)
 {
     oct_status s = OCT_OK;
     oct_graph *g = NULL;
@@ -230,7 +233,8 @@ static oct_status note_unused_ranges(const oct_builder *b, const oct_build_optio
         for (int64_t k = 0; k < r->io_count && !used; k++)
             used = r->io[k].io == OCT_IO_CODES && strcmp(r->io[k].name, b->user->entries[i].tensor) == 0;
         if (!used)
-            OCT_TRY_DONE(oct_build_note(notes, "the range of tensor '%s' is not used: no layer reads or writes codes of it", b->user->entries[i].tensor));
+            OCT_TRY_DONE(oct_build_note(notes, "the range of tensor '%s' is not used: no layer reads or writes codes of it",
+                                        b->user->entries[i].tensor));
     }
 done:
     oct_placement_free(&p);
@@ -258,7 +262,8 @@ static oct_status keep_if_faster(oct_isa isa, oct_timer *timer, oct_graph *g, oc
     double seconds[2];
     OCT_TRY_DONE(oct_build_lower(g, isa, &plans[0]));
     OCT_TRY_DONE(oct_build_lower_with(g, isa, r->tactics, &plans[1]));
-    bool same = plans[0]->header->total == plans[1]->header->total && memcmp(plans[0]->header, plans[1]->header, plans[0]->header->total) == 0;
+    bool same = plans[0]->header->total == plans[1]->header->total &&
+                memcmp(plans[0]->header, plans[1]->header, plans[0]->header->total) == 0;
     if (!same)
         OCT_TRY_DONE(oct_timer_race(timer, (const oct_plan *const *)plans, 2, seconds));
     if (!same && seconds[1] >= seconds[0]) {
@@ -295,7 +300,8 @@ static oct_status open_timer(const oct_build_options *opts, oct_isa isa, oct_tim
 }
 
 /* Decide what time decides, lower. */
-static oct_status build_by_recipe(const oct_builder *b, const oct_build_options *opts, oct_recipe *r, oct_search_result *found, oct_plan **out)
+static oct_status build_by_recipe(const oct_builder *b, const oct_build_options *opts, oct_recipe *r, oct_search_result *found,
+                                  oct_plan **out)
 {
     oct_status s = OCT_OK;
     oct_isa isa;

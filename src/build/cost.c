@@ -4,25 +4,37 @@
 #include "kernels/kernel.h"
 #include "plan/conv.h"
 
-#define HERTZ 3e9
-#define DISPATCH_CYCLES 200.0  /* waking the team, walking the step */
-#define BYTES_PER_CYCLE 24.0   /* in the second level of cache */
-#define REFERENCE_FACTOR 8.0   /* a _ref row is written to be read; */
-#define REFERENCE_DEPTHWISE 1.4 /* that of depthwise products is a plain loop over channels, which compilers vectorise */
-#define UNFUSED_FACTOR 1.75    /* portable code multiplies and adds in two instructions, partly side by side */
+#define HERTZ               3e9
+#define DISPATCH_CYCLES     200.0 /* waking the team, walking the step */
+#define BYTES_PER_CYCLE     24.0  /* in the second level of cache */
+#define REFERENCE_FACTOR    8.0   /* a _ref row is written to be read; */
+#define REFERENCE_DEPTHWISE 1.4   /* that of depthwise products is a plain loop over channels, which compilers vectorise */
+#define UNFUSED_FACTOR      1.75  /* portable code multiplies and adds in two instructions, partly side by side */
 
 /* One multiply-add instruction handles this many 32-bit lanes; portable code is compiled for 128 bits. */
-static double lanes(oct_isa isa) { return isa == OCT_ISA_AVX512VNNI ? 16 : isa == OCT_ISA_AVX2 ? 8 : 4; }
+static double lanes(oct_isa isa)
+{
+    return isa == OCT_ISA_AVX512VNNI ? 16 : isa == OCT_ISA_AVX2 ? 8 : 4;
+}
 
-/* Multiply-adds of codes that a lane does in one instruction: four with VNNI; elsewhere codes are widened first, which costs a little more
- * than it saves. */
-static double code_depth(oct_isa isa) { return isa == OCT_ISA_AVX512VNNI ? 4 : 0.9; }
+/* Multiply-adds of codes that a lane does in one instruction: four with VNNI; elsewhere codes are widened first, which costs a
+ * little more than it saves. */
+static double code_depth(oct_isa isa)
+{
+    return isa == OCT_ISA_AVX512VNNI ? 4 : 0.9;
+}
 
-static double max_of(double a, double b) { return a > b ? a : b; }
+static double max_of(double a, double b)
+{
+    return a > b ? a : b;
+}
 
 /* Cycles of one step in k of a tile of rows x nr: two multiply-adds and two loads a cycle; a weight vector serves all rows, an
  * activation all columns. */
-static double tile_cycles(int64_t rows, double vectors) { return max_of((double)rows * vectors / 2, ((double)rows + vectors) / 2); }
+static double tile_cycles(int64_t rows, double vectors)
+{
+    return max_of((double)rows * vectors / 2, ((double)rows + vectors) / 2);
+}
 
 /* Tiles of mr x nr over m pixels, the last one shorter. */
 static double row_cycles(int64_t m, int32_t mr, double vectors)
@@ -89,7 +101,10 @@ static double matmul_cycles(const oct_plan *p, const oct_plan_step *s, double ou
     return out_elements * (a->rank ? (double)a->dims[a->rank - 1] : 1) / lanes(isa);
 }
 
-static double pool_cycles(const oct_p_pool *p, double out_elements, oct_isa isa) { return out_elements * p->kh * p->kw / lanes(isa); }
+static double pool_cycles(const oct_p_pool *p, double out_elements, oct_isa isa)
+{
+    return out_elements * p->kh * p->kw / lanes(isa);
+}
 
 double oct_cost_step(const oct_plan *p, const oct_plan_step *s)
 {

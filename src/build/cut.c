@@ -1,6 +1,6 @@
-/* Maximum flow by Dinic's algorithm (shortest augmenting paths in levels), iterative. Source side = true: an arc from the source is paid
- * when a variable is false, an arc to the sink when it is true, an arc y -> z when y is true and z false.
- * Source: E. A. Dinic 1970; the energy form is that of V. Kolmogorov and R. Zabih, "What energy functions can be minimized via graph cuts?". */
+/* Maximum flow by Dinic's algorithm (shortest augmenting paths in levels), iterative. Source side = true: an arc from the source is
+ * paid when a variable is false, an arc to the sink when it is true, an arc y -> z when y is true and z false. Source: E. A. Dinic
+ * 1970; the energy form is that of V. Kolmogorov and R. Zabih, "What energy functions can be minimized via graph cuts?". */
 #include "build/cut.h"
 
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 
 enum { SOURCE = 0, SINK = 1, FIRST = 2 };
 #define NEVER ((int64_t)1 << 56)
-#define PICO 1e12
+#define PICO  1e12
 
 /* Arcs stand in pairs: arc i and its reverse i ^ 1. */
 typedef struct arc {
@@ -83,7 +83,10 @@ oct_status oct_cut_cost(oct_cut *c, int32_t id, double if_false, double if_true)
     return add_arc(c, id + FIRST, SINK, if_true);
 }
 
-oct_status oct_cut_pair(oct_cut *c, int32_t yes, int32_t no, double cost) { return add_arc(c, yes + FIRST, no + FIRST, cost); }
+oct_status oct_cut_pair(oct_cut *c, int32_t yes, int32_t no, double cost)
+{
+    return add_arc(c, yes + FIRST, no + FIRST, cost);
+}
 
 /* Levels from the source over arcs with room; false when the sink is out of reach. */
 static bool find_levels(oct_cut *c)

@@ -1,11 +1,12 @@
-/* Minimum of an energy over yes/no variables, exactly: a minimum cut.  The precision search states its choice as such an energy; nothing
- * here knows what the variables mean. */
+/* Minimum of an energy over yes/no variables, exactly: a minimum cut.  The precision search states its choice as such an energy;
+ * nothing here knows what the variables mean. */
 #ifndef OCT_BUILD_CUT_H
 #define OCT_BUILD_CUT_H
 
 #include "base/mem.h"
 
-/* Costs are seconds, >= 0; OCT_CUT_NEVER forbids. They are kept in whole picoseconds, so that the answer does not depend on rounding. */
+/* Costs are seconds, >= 0; OCT_CUT_NEVER forbids. They are kept in whole picoseconds, so that the answer does not depend on
+ * rounding. */
 #define OCT_CUT_NEVER 1e9
 
 typedef struct oct_cut oct_cut;

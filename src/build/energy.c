@@ -2,10 +2,10 @@
  *
  * A unit is true in INT8. Of a tensor, B is true when codes of it are needed, A when it is never stored as float:
  *   - a unit that reads codes of it makes B true;
- *   - made by a unit that may write float or codes (a convolution or product): A only when the unit and all readers are INT8; INT8 without A
- *     pays the conversion to float, B without A pays the quantization;
- *   - made by a unit that has no such freedom (a sum, a pool, a mover: integer only when every reader takes codes): INT8 forbids float
- *     readers, B without INT8 pays the quantization;
+ *   - made by a unit that may write float or codes (a convolution or product): A only when the unit and all readers are INT8; INT8
+ * without A pays the conversion to float, B without A pays the quantization;
+ *   - made by a unit that has no such freedom (a sum, a pool, a mover: integer only when every reader takes codes): INT8 forbids
+ * float readers, B without INT8 pays the quantization;
  *   - made in float always (a graph input, a layer that cannot be INT8): B pays the quantization.
  * Every term is a cost of one variable, or of a pair with one true and one false: a minimum cut finds the exact minimum. */
 #include "build/energy.h"
@@ -43,9 +43,9 @@ void oct_units_destroy(oct_units *u)
 typedef struct builder {
     oct_units *u;
     oct_cut *cut;
-    int32_t *variable;  /* by unit; -1 = always float */
-    int64_t *first;     /* by node: its first entry of code_use */
-    bool *code_use;     /* by node and input: the use may read codes */
+    int32_t *variable; /* by unit; -1 = always float */
+    int64_t *first;    /* by node: its first entry of code_use */
+    bool *code_use;    /* by node and input: the use may read codes */
 } builder;
 
 static oct_status add_units(builder *b)

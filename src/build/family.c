@@ -1,5 +1,5 @@
-/* Plans of one recipe: for the shapes of a profile, in one block with what they were made of; and later, in a context, for any other shape
- * between them.  DESIGN 5.7.  Every plan comes from the stored bytes, so that one made later equals one made now. */
+/* Plans of one recipe: for the shapes of a profile, in one block with what they were made of; and later, in a context, for any
+ * other shape between them.  DESIGN 5.7.  Every plan comes from the stored bytes, so that one made later equals one made now. */
 #include "build/family.h"
 
 #include <stdlib.h>
@@ -14,10 +14,14 @@ static oct_status check_lengths(const oct_value *v, const oct_profile *p)
 {
     for (int k = 0; k < v->shape.rank; k++) {
         if (p->min[k] < (v->shape.dim[k] < 0) || p->min[k] > p->opt[k] || p->opt[k] > p->max[k] || p->max[k] > INT32_MAX)
-            return oct_fail_node(oct_fail(OCT_ERR_USAGE, "input '%s', axis %d: %lld, %lld, %lld are no least, best and largest length", v->name, k, (long long)p->min[k],
-                                          (long long)p->opt[k], (long long)p->max[k]), v->name);
+            return oct_fail_node(oct_fail(OCT_ERR_USAGE,
+                                          "input '%s', axis %d: %lld, %lld, %lld are no least, best and largest length", v->name, k,
+                                          (long long)p->min[k], (long long)p->opt[k], (long long)p->max[k]),
+                                 v->name);
         if (v->shape.dim[k] >= 0 && (p->min[k] != v->shape.dim[k] || p->max[k] != v->shape.dim[k]))
-            return oct_fail_node(oct_fail(OCT_ERR_USAGE, "input '%s': the model fixes axis %d to %lld", v->name, k, (long long)v->shape.dim[k]), v->name);
+            return oct_fail_node(
+                oct_fail(OCT_ERR_USAGE, "input '%s': the model fixes axis %d to %lld", v->name, k, (long long)v->shape.dim[k]),
+                v->name);
     }
     return OCT_OK;
 }
@@ -28,12 +32,15 @@ static oct_status check_symbols(const oct_graph *g, const oct_profile *a, const 
         for (int k = 0; k < b->input->shape.rank; k++)
             if (a->input->shape.dim[i] < 0 && a->input->shape.dim[i] == b->input->shape.dim[k] &&
                 (a->min[i] != b->min[k] || a->opt[i] != b->opt[k] || a->max[i] != b->max[k]))
-                return oct_fail_node(oct_fail(OCT_ERR_USAGE, "axis %d of input '%s' and axis %d of input '%s' are both '%s' and need equal ranges", i, a->input->name, k,
-                                              b->input->name, oct_graph_symbol_name(g, a->input->shape.dim[i])), a->input->name);
+                return oct_fail_node(
+                    oct_fail(OCT_ERR_USAGE, "axis %d of input '%s' and axis %d of input '%s' are both '%s' and need equal ranges",
+                             i, a->input->name, k, b->input->name, oct_graph_symbol_name(g, a->input->shape.dim[i])),
+                    a->input->name);
     return OCT_OK;
 }
 
-oct_status oct_builder_set_profile(oct_builder *b, const char *input, int rank, const int64_t *min, const int64_t *opt, const int64_t *max)
+oct_status oct_builder_set_profile(oct_builder *b, const char *input, int rank, const int64_t *min, const int64_t *opt,
+                                   const int64_t *max)
 {
     const oct_graph *g = b->model->graph;
     oct_profile p = {0};
@@ -43,7 +50,8 @@ oct_status oct_builder_set_profile(oct_builder *b, const char *input, int rank, 
     if (!p.input)
         return oct_fail_node(oct_fail(OCT_ERR_USAGE, "the model has no input '%s'", input), input);
     if (rank != p.input->shape.rank)
-        return oct_fail_node(oct_fail(OCT_ERR_USAGE, "input '%s' has %d axes, its profile %d", input, p.input->shape.rank, rank), input);
+        return oct_fail_node(oct_fail(OCT_ERR_USAGE, "input '%s' has %d axes, its profile %d", input, p.input->shape.rank, rank),
+                             input);
     memcpy(p.min, min, (size_t)rank * sizeof *min);
     memcpy(p.opt, opt, (size_t)rank * sizeof *opt);
     memcpy(p.max, max, (size_t)rank * sizeof *max);
@@ -62,8 +70,10 @@ oct_status oct_builder_set_profile(oct_builder *b, const char *input, int rank, 
 
 /* --- shapes as build options --- */
 
-/* opts with "input:axis=length" behind its dims for every free axis of an input; dims has a row an input, a NULL row leaves it alone. */
-static oct_status with_dims(const oct_graph *g, const int64_t *const *dims, const oct_build_options *opts, oct_arena *arena, oct_build_options *out)
+/* opts with "input:axis=length" behind its dims for every free axis of an input; dims has a row an input, a NULL row leaves it
+ * alone. */
+static oct_status with_dims(const oct_graph *g, const int64_t *const *dims, const oct_build_options *opts, oct_arena *arena,
+                            oct_build_options *out)
 {
     const char **texts;
     int64_t room;
@@ -138,11 +148,13 @@ static oct_status profile_rows(const oct_builder *b, const oct_plan *plan, const
     const oct_graph *g = b->model->graph;
     oct_plan_profile *rows;
     if (plan->input_count > OCT_PROFILE_MAX_INPUTS)
-        return oct_fail(OCT_ERR_UNSUPPORTED, "a profile of a model with %d inputs: at most %d", plan->input_count, OCT_PROFILE_MAX_INPUTS);
+        return oct_fail(OCT_ERR_UNSUPPORTED, "a profile of a model with %d inputs: at most %d", plan->input_count,
+                        OCT_PROFILE_MAX_INPUTS);
     OCT_TRY(oct_arena_alloc(r->arena, plan->input_count * (int64_t)sizeof *rows, (void **)&rows));
     for (int32_t i = 0; i < plan->input_count; i++)
         for (int k = 0; k < g->inputs[i]->shape.rank; k++) {
-            const int64_t dim = g->inputs[i]->shape.dim[oct_recipe_model_axis(r, g->inputs[i]->name, k)], length = plan->inputs[i].dims[k];
+            const int64_t dim = g->inputs[i]->shape.dim[oct_recipe_model_axis(r, g->inputs[i]->name, k)],
+                          length = plan->inputs[i].dims[k];
             rows[i].min[k] = rows[i].opt[k] = rows[i].max[k] = length;
             rows[i].symbol[k] = -1;
             for (int64_t p = 0; dim < 0 && p < b->profile_count; p++)
@@ -164,7 +176,7 @@ static oct_status shape_of(const oct_plan_profile *rows, int32_t inputs, int whi
 {
     OCT_TRY(oct_arena_alloc(arena, (inputs + 1) * (int64_t)sizeof **out, (void **)out));
     for (int32_t i = 0; i < inputs; i++)
-        memcpy((*out)[i], which == AT_MIN ? rows[i].min : which == AT_MAX ? rows[i].max : rows[i].opt, sizeof (*out)[i]);
+        memcpy((*out)[i], which == AT_MIN ? rows[i].min : which == AT_MAX ? rows[i].max : rows[i].opt, sizeof(*out)[i]);
     return OCT_OK;
 }
 

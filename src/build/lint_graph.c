@@ -1,5 +1,5 @@
-/* Findings on the codes of weights and the scales of activations, in a graph after the passes.  What is said of a scale is proved by
- * interval arithmetic: no input whatever can give the codes that are called unused. */
+/* Findings on the codes of weights and the scales of activations, in a graph after the passes.  What is said of a scale is proved
+ * by interval arithmetic: no input whatever can give the codes that are called unused. */
 #include "build/lint.h"
 
 #include <math.h>
@@ -7,11 +7,20 @@
 #include "opt/form.h"
 
 enum { FEW_CODES = 64, BY_CHANCE = 4 }; /* 64 of 256: two bits are lost; so many weights may round to the limit in a small tensor */
-#define MANY_CLIPPED 0.02 /* evenly spread weights come to 0.4 to 0.8 % */
+#define MANY_CLIPPED 0.02               /* evenly spread weights come to 0.4 to 0.8 % */
 
-static int code_at(const oct_value *v, int64_t i) { return v->dtype == OCT_S8 ? ((const int8_t *)v->data)[i] : ((const uint8_t *)v->data)[i]; }
-static bool is_code(const oct_value *v) { return v && v->quant && (v->dtype == OCT_U8 || v->dtype == OCT_S8); }
-static bool is_weighted(oct_op op) { return op == OCT_OP_CONV || op == OCT_OP_CONV_TRANSPOSE || op == OCT_OP_GEMM || op == OCT_OP_MATMUL; }
+static int code_at(const oct_value *v, int64_t i)
+{
+    return v->dtype == OCT_S8 ? ((const int8_t *)v->data)[i] : ((const uint8_t *)v->data)[i];
+}
+static bool is_code(const oct_value *v)
+{
+    return v && v->quant && (v->dtype == OCT_U8 || v->dtype == OCT_S8);
+}
+static bool is_weighted(oct_op op)
+{
+    return op == OCT_OP_CONV || op == OCT_OP_CONV_TRANSPOSE || op == OCT_OP_GEMM || op == OCT_OP_MATMUL;
+}
 
 /* Channels of a weight tensor: element i belongs to channel i / inner % count. */
 typedef struct channels {
@@ -29,8 +38,14 @@ static channels channels_of(const oct_node *n, const oct_value *w)
     return c;
 }
 
-static int32_t zero_at(const oct_quant *q, int64_t channel) { return q->zero[q->n > 1 ? channel : 0]; }
-static float scale_at(const oct_quant *q, int64_t channel) { return q->scale[q->n > 1 ? channel : 0]; }
+static int32_t zero_at(const oct_quant *q, int64_t channel)
+{
+    return q->zero[q->n > 1 ? channel : 0];
+}
+static float scale_at(const oct_quant *q, int64_t channel)
+{
+    return q->scale[q->n > 1 ? channel : 0];
+}
 
 /* --- weights --- */
 
@@ -56,13 +71,14 @@ static oct_status lint_weights(const oct_node *n, const oct_value *w, cJSON *lis
     /* A scale from the largest weight puts that one weight at the limit; of a two-sided range both ends. */
     const int64_t expected = (w->quant->n > 1 ? c.count : 1) * (two_sided ? 2 : 1);
     if (dead)
-        OCT_TRY(oct_lint_add(list, "dead-channel", "tensor", w->name, "remove such channels, or use a scale per channel where small weights are rounded to nothing",
-                             "%lld of %lld output channels of '%s' have no weight that is not 0 (the first: %lld)", (long long)dead, (long long)c.count, n->name,
-                             (long long)first));
+        OCT_TRY(oct_lint_add(list, "dead-channel", "tensor", w->name,
+                             "remove such channels, or use a scale per channel where small weights are rounded to nothing",
+                             "%lld of %lld output channels of '%s' have no weight that is not 0 (the first: %lld)", (long long)dead,
+                             (long long)c.count, n->name, (long long)first));
     if (at_limit - expected > BY_CHANCE && at_limit - expected > MANY_CLIPPED * (double)c.total)
         OCT_TRY(oct_lint_add(list, "clipped-weights", "tensor", w->name, "use a larger scale, or one per channel",
-                             "%.1f %% of the weights of '%s' stand at the limits of the code: they are most likely cut off", 100 * (double)at_limit / (double)c.total,
-                             n->name));
+                             "%.1f %% of the weights of '%s' stand at the limits of the code: they are most likely cut off",
+                             100 * (double)at_limit / (double)c.total, n->name));
     return OCT_OK;
 }
 
@@ -87,12 +103,14 @@ static bool products(const oct_node *n, interval x, interval *y)
         return false;
     const channels c = channels_of(n, w);
     int64_t bias_count = 0;
-    if (b && (!b->data || b->dtype != OCT_F32 || oct_shape_count(&b->shape, &bias_count) != OCT_OK || (bias_count != 1 && bias_count != c.count)))
+    if (b && (!b->data || b->dtype != OCT_F32 || oct_shape_count(&b->shape, &bias_count) != OCT_OK ||
+              (bias_count != 1 && bias_count != c.count)))
         return false;
     *y = (interval){INFINITY, -INFINITY};
     for (int64_t channel = 0; channel < c.count; channel++) {
         const int32_t zero = zero_at(w->quant, channel);
-        const double s = (double)scale_at(w->quant, channel), bias = b ? (double)((const float *)b->data)[bias_count > 1 ? channel : 0] : 0;
+        const double s = (double)scale_at(w->quant, channel),
+                     bias = b ? (double)((const float *)b->data)[bias_count > 1 ? channel : 0] : 0;
         double lo = bias, hi = bias;
         for (int64_t block = channel * c.inner; block < c.total; block += c.count * c.inner)
             for (int64_t i = block; i < block + c.inner; i++) {
@@ -113,7 +131,8 @@ static bool results(const oct_node *n, interval *y)
     *y = grid_of(x);
     if (is_weighted(n->op) && !(is_code(n->inputs[1]) && n->inputs[1]->data && products(n, *y, y)))
         return false;
-    if (!is_weighted(n->op) && n->op != OCT_OP_ADD && n->op != OCT_OP_MAX_POOL && n->op != OCT_OP_AVERAGE_POOL && n->op != OCT_OP_GLOBAL_AVERAGE_POOL)
+    if (!is_weighted(n->op) && n->op != OCT_OP_ADD && n->op != OCT_OP_MAX_POOL && n->op != OCT_OP_AVERAGE_POOL &&
+        n->op != OCT_OP_GLOBAL_AVERAGE_POOL)
         return false;
     if (n->op == OCT_OP_ADD || n->fused.residual) {
         if (!is_code(other) || other->quant->n != 1)
@@ -122,7 +141,8 @@ static bool results(const oct_node *n, interval *y)
         *y = (interval){y->lo + r.lo, y->hi + r.hi};
     }
     if (n->fused.clamp)
-        *y = (interval){fmin(fmax(y->lo, (double)n->fused.lo), (double)n->fused.hi), fmin(fmax(y->hi, (double)n->fused.lo), (double)n->fused.hi)};
+        *y = (interval){fmin(fmax(y->lo, (double)n->fused.lo), (double)n->fused.hi),
+                        fmin(fmax(y->hi, (double)n->fused.lo), (double)n->fused.hi)};
     return true;
 }
 
@@ -133,12 +153,15 @@ static oct_status lint_scale(const oct_node *n, cJSON *list)
     if (!is_code(y) || y->quant->n != 1 || !results(n, &r))
         return OCT_OK;
     const int32_t lo = y->dtype == OCT_S8 ? -128 : 0, zero = y->quant->zero[0];
-    const int codes = oct_quantize((float)r.hi, y->quant->scale[0], zero, lo, lo + 255) - oct_quantize((float)r.lo, y->quant->scale[0], zero, lo, lo + 255) + 1;
+    const int codes = oct_quantize((float)r.hi, y->quant->scale[0], zero, lo, lo + 255) -
+                      oct_quantize((float)r.lo, y->quant->scale[0], zero, lo, lo + 255) + 1;
     const interval grid = grid_of(y);
     if (codes >= FEW_CODES)
         return OCT_OK;
-    return oct_lint_add(list, "unused-codes", "tensor", y->name, "calibrate this tensor again: its scale is too large for what comes in",
-                        "only %d of 256 codes can occur: the scale reaches from %g to %g, '%s' can give %g to %g", codes, grid.lo, grid.hi, n->name, r.lo, r.hi);
+    return oct_lint_add(list, "unused-codes", "tensor", y->name,
+                        "calibrate this tensor again: its scale is too large for what comes in",
+                        "only %d of 256 codes can occur: the scale reaches from %g to %g, '%s' can give %g to %g", codes, grid.lo,
+                        grid.hi, n->name, r.lo, r.hi);
 }
 
 oct_status oct_lint_graph(const oct_graph *g, cJSON *list)

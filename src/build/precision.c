@@ -1,6 +1,7 @@
-/* The search: everything in INT8 and everything in float are built and timed step by step; steps that either plan fuses decide together (a
- * unit); times of units and of the conversions between them make an energy (energy.c) whose exact minimum is a third plan; the fastest of
- * the three, raced as whole runs, is taken. So the result is never slower than the float plan, whatever the step times missed. */
+/* The search: everything in INT8 and everything in float are built and timed step by step; steps that either plan fuses decide
+ * together (a unit); times of units and of the conversions between them make an energy (energy.c) whose exact minimum is a third
+ * plan; the fastest of the three, raced as whole runs, is taken. So the result is never slower than the float plan, whatever the
+ * step times missed. */
 #include "build/precision.h"
 
 #include <stdlib.h>
@@ -20,7 +21,7 @@ typedef struct search {
     oct_timer *timer;
     oct_recipe *r;
     oct_units units;
-    bool *hold[KINDS];         /* by node of units.g: the layer stays float in this plan */
+    bool *hold[KINDS]; /* by node of units.g: the layer stays float in this plan */
     oct_plan *plan[KINDS];
 } search;
 
@@ -203,7 +204,8 @@ static oct_status apply_wishes(search *w)
 {
     int64_t node;
     for (int64_t i = 0; i < w->b->constraint_count; i++)
-        if (w->b->constraints[i].precision == OCT_LAYER_INT8 && oct_strmap_find(&w->units.nodes, w->b->constraints[i].layer, &node) && w->units.asks[node]) {
+        if (w->b->constraints[i].precision == OCT_LAYER_INT8 &&
+            oct_strmap_find(&w->units.nodes, w->b->constraints[i].layer, &node) && w->units.asks[node]) {
             w->units.wanted[node] = true;
             w->units.any_wanted = true;
         }
@@ -258,9 +260,11 @@ static oct_status report(search *w, int winner, oct_search_result *found)
         if (!w->hold[winner][i])
             continue;
         if (winner == AS_FLOAT)
-            snprintf(why, sizeof why, "the whole model is faster in float (layer: float %.2f us, INT8 %.2f us)", floats * 1e6, int8 * 1e6);
+            snprintf(why, sizeof why, "the whole model is faster in float (layer: float %.2f us, INT8 %.2f us)", floats * 1e6,
+                     int8 * 1e6);
         else
-            snprintf(why, sizeof why, "float is faster here%s (float %.2f us, INT8 %.2f us)", floats > int8 ? " with the conversions" : "", floats * 1e6, int8 * 1e6);
+            snprintf(why, sizeof why, "float is faster here%s (float %.2f us, INT8 %.2f us)",
+                     floats > int8 ? " with the conversions" : "", floats * 1e6, int8 * 1e6);
         OCT_TRY(oct_recipe_hold(w->r, name, why));
     }
     return OCT_OK;
@@ -280,7 +284,8 @@ static oct_status prepare(search *w)
     return apply_wishes(w);
 }
 
-oct_status oct_precision_choose(const oct_builder *b, const oct_build_options *opts, oct_isa isa, oct_timer *timer, oct_recipe *r, oct_search_result *found)
+oct_status oct_precision_choose(const oct_builder *b, const oct_build_options *opts, oct_isa isa, oct_timer *timer, oct_recipe *r,
+                                oct_search_result *found)
 {
     oct_status s = OCT_OK;
     search w = {.b = b, .opts = opts, .isa = isa, .timer = timer, .r = r};

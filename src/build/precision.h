@@ -5,8 +5,9 @@
 #include "build/builder.h"
 #include "build/timing.h"
 
-/* Adds to r the layers that stay float because that is faster, each with its reason and times. r has ranges and the user's holds; layers
- * that the user wants in INT8 (b's constraints) are left in INT8. Fills *found, strings in r's arena. */
-oct_status oct_precision_choose(const oct_builder *b, const oct_build_options *opts, oct_isa isa, oct_timer *timer, oct_recipe *r, oct_search_result *found);
+/* Adds to r the layers that stay float because that is faster, each with its reason and times. r has ranges and the user's holds;
+ * layers that the user wants in INT8 (b's constraints) are left in INT8. Fills *found, strings in r's arena. */
+oct_status oct_precision_choose(const oct_builder *b, const oct_build_options *opts, oct_isa isa, oct_timer *timer, oct_recipe *r,
+                                oct_search_result *found);
 
 #endif

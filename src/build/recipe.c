@@ -117,7 +117,8 @@ oct_status oct_recipe_finish(const oct_recipe *r, oct_graph *g, const oct_build_
     if (r->ranges && !r->as_float)
         OCT_TRY(insert(r, g));
     OCT_TRY(oct_build_bind(g, opts));
-    OCT_TRY(oct_opt_run(&(oct_opt){.g = g, .stages = OCT_OPT_EXPORT | OCT_OPT_FUSE | (r->as_float ? 0 : OCT_OPT_QDQ), .fold = oct_build_fold}));
+    OCT_TRY(oct_opt_run(
+        &(oct_opt){.g = g, .stages = OCT_OPT_EXPORT | OCT_OPT_FUSE | (r->as_float ? 0 : OCT_OPT_QDQ), .fold = oct_build_fold}));
     return oct_bind_io(g, r);
 }
 

@@ -1,5 +1,5 @@
-/* Bytes of a recipe: a head with the sizes of four parts, then the parts: settings (JSON), ranges (the calibration cache's JSON; empty =
- * none), tactics (text; empty = none) and the model (ONNX).  DESIGN 5.7, 5.9.  Checksums are the plan file's business. */
+/* Bytes of a recipe: a head with the sizes of four parts, then the parts: settings (JSON), ranges (the calibration cache's JSON;
+ * empty = none), tactics (text; empty = none) and the model (ONNX).  DESIGN 5.7, 5.9.  Checksums are the plan file's business. */
 #include "build/recipe_file.h"
 
 #include <cjson/cJSON.h>
@@ -101,7 +101,10 @@ done:
 }
 
 /* --- reading --- */
-static oct_status bad_recipe(const char *what) { return oct_fail(OCT_ERR_CONTENT, "the plan's recipe: %s", what); }
+static oct_status bad_recipe(const char *what)
+{
+    return oct_fail(OCT_ERR_CONTENT, "the plan's recipe: %s", what);
+}
 
 static oct_status get_texts(oct_arena *arena, const cJSON *root, const char *key, const char *const **out, int *count)
 {
@@ -129,7 +132,8 @@ static oct_status read_held(const cJSON *list, oct_recipe *r)
     const cJSON *item;
     cJSON_ArrayForEach(item, list)
     {
-        const cJSON *layer = cJSON_GetObjectItemCaseSensitive(item, "layer"), *reason = cJSON_GetObjectItemCaseSensitive(item, "reason");
+        const cJSON *layer = cJSON_GetObjectItemCaseSensitive(item, "layer"),
+                    *reason = cJSON_GetObjectItemCaseSensitive(item, "reason");
         if (!cJSON_IsString(layer) || !cJSON_IsString(reason))
             return bad_recipe("a held layer has no name or reason");
         OCT_TRY(oct_recipe_hold(r, layer->valuestring, reason->valuestring));
@@ -159,9 +163,11 @@ static oct_status read_settings(const char *text, size_t size, oct_stored_recipe
     oct_status s = OCT_OK;
     oct_recipe *r = out->recipe;
     cJSON *root = cJSON_ParseWithLength(text, size);
-    const cJSON *as_float = cJSON_GetObjectItemCaseSensitive(root, "float"), *batch = cJSON_GetObjectItemCaseSensitive(root, "batch");
+    const cJSON *as_float = cJSON_GetObjectItemCaseSensitive(root, "float"),
+                *batch = cJSON_GetObjectItemCaseSensitive(root, "batch");
     const cJSON *held = cJSON_GetObjectItemCaseSensitive(root, "held"), *io = cJSON_GetObjectItemCaseSensitive(root, "io");
-    if (!cJSON_IsBool(as_float) || !cJSON_IsNumber(batch) || !(batch->valuedouble >= 0 && batch->valuedouble <= INT32_MAX) || !cJSON_IsArray(held) || !cJSON_IsArray(io)) {
+    if (!cJSON_IsBool(as_float) || !cJSON_IsNumber(batch) || !(batch->valuedouble >= 0 && batch->valuedouble <= INT32_MAX) ||
+        !cJSON_IsArray(held) || !cJSON_IsArray(io)) {
         s = bad_recipe("a setting is missing");
         goto done;
     }
@@ -197,7 +203,9 @@ oct_status oct_recipe_read(const void *data, int64_t size, oct_stored_recipe *ou
         return bad_recipe("it is none");
     memcpy(&h, data, sizeof h);
     if (h.version != VERSION)
-        return oct_fail(OCT_ERR_CONTENT, "the plan's recipe has version %u, this version of Octavo reads version %d: build the plan again", h.version, VERSION);
+        return oct_fail(OCT_ERR_CONTENT,
+                        "the plan's recipe has version %u, this version of Octavo reads version %d: build the plan again",
+                        h.version, VERSION);
     uint64_t room = (uint64_t)size - sizeof h;
     for (int i = 0; i < PARTS; i++) {
         if (h.size[i] > room)

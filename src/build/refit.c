@@ -1,5 +1,6 @@
 /* Refit and taps: a plan that carries its recipe, made again with other numbers or with more tensors readable.  DESIGN 5.7.
- * Nothing is searched: precision, kernels and shapes are those of the old plan, and a change that would give other steps is refused. */
+ * Nothing is searched: precision, kernels and shapes are those of the old plan, and a change that would give other steps is
+ * refused. */
 #include <stdlib.h>
 #include <string.h>
 #include "build/family.h"
@@ -11,15 +12,21 @@ static oct_status other_step(const oct_plan *a, const oct_plan *b, int32_t i, co
 {
     const oct_plan *p = i < a->step_count ? a : b;
     const char *name = oct_plan_string(p, p->steps[i].name);
-    return oct_fail_node(oct_fail(OCT_ERR_DEMAND, "these numbers do not fit the plan: step %d ('%s') %s; build the model anew", i, name, what), name);
+    return oct_fail_node(
+        oct_fail(OCT_ERR_DEMAND, "these numbers do not fit the plan: step %d ('%s') %s; build the model anew", i, name, what),
+        name);
 }
 
-static bool same_text(const oct_plan *a, uint32_t x, const oct_plan *b, uint32_t y) { return strcmp(oct_plan_string(a, x), oct_plan_string(b, y)) == 0; }
+static bool same_text(const oct_plan *a, uint32_t x, const oct_plan *b, uint32_t y)
+{
+    return strcmp(oct_plan_string(a, x), oct_plan_string(b, y)) == 0;
+}
 
 static bool same_tensor(const oct_plan_tensor *x, const oct_plan_tensor *y)
 {
-    return x->place == y->place && x->dtype == y->dtype && x->rank == y->rank && x->biased == y->biased && x->root == y->root && x->port == y->port &&
-           memcmp(x->dims, y->dims, sizeof x->dims) == 0 && memcmp(x->strides, y->strides, sizeof x->strides) == 0 && x->bytes == y->bytes &&
+    return x->place == y->place && x->dtype == y->dtype && x->rank == y->rank && x->biased == y->biased && x->root == y->root &&
+           x->port == y->port && memcmp(x->dims, y->dims, sizeof x->dims) == 0 &&
+           memcmp(x->strides, y->strides, sizeof x->strides) == 0 && x->bytes == y->bytes &&
            (x->place == OCT_PLACE_CONST || x->offset == y->offset);
 }
 
@@ -36,12 +43,14 @@ static oct_status check_same(const oct_plan *a, const oct_plan *b)
             return other_step(a, b, i, "would become another one");
         if (x->precision != y->precision || !same_text(a, x->tactic, b, y->tactic))
             return other_step(a, b, i, "would change its precision or kernel");
-        if (!same_list(a, x->in_first, x->in_count, b, y->in_first, y->in_count) || !same_list(a, x->out_first, x->out_count, b, y->out_first, y->out_count))
+        if (!same_list(a, x->in_first, x->in_count, b, y->in_first, y->in_count) ||
+            !same_list(a, x->out_first, x->out_count, b, y->out_first, y->out_count))
             return other_step(a, b, i, "would read or write other tensors");
     }
     if (a->step_count != b->step_count)
         return other_step(a, b, (int32_t)oct_min64(a->step_count, b->step_count), "would come or go");
-    bool same = a->tensor_count == b->tensor_count && a->header->arena_bytes == b->header->arena_bytes && a->shape_count == b->shape_count;
+    bool same =
+        a->tensor_count == b->tensor_count && a->header->arena_bytes == b->header->arena_bytes && a->shape_count == b->shape_count;
     for (int32_t i = 0; same && i < a->tensor_count; i++)
         same = same_tensor(&a->tensors[i], &b->tensors[i]);
     if (!same)
@@ -69,9 +78,13 @@ static oct_status set_weight(const oct_graph *g, const oct_refit_weight *w)
     void *data;
     if (!v || !v->data)
         return oct_fail_node(oct_fail(OCT_ERR_USAGE, "no weight of the model is named '%s'", w->name), w->name);
-    if (t->dtype != v->dtype || t->rank != v->shape.rank || (t->rank && memcmp(t->dims, v->shape.dim, sizeof *t->dims * (size_t)t->rank) != 0))
-        return oct_fail_node(oct_fail(OCT_ERR_CONTENT, "the new '%s' is %s of rank %d and does not have the type and shape of the old one (%s of rank %d)", w->name,
-                                      oct_dtype_name(t->dtype), t->rank, oct_dtype_name(v->dtype), v->shape.rank), w->name);
+    if (t->dtype != v->dtype || t->rank != v->shape.rank ||
+        (t->rank && memcmp(t->dims, v->shape.dim, sizeof *t->dims * (size_t)t->rank) != 0))
+        return oct_fail_node(
+            oct_fail(OCT_ERR_CONTENT,
+                     "the new '%s' is %s of rank %d and does not have the type and shape of the old one (%s of rank %d)", w->name,
+                     oct_dtype_name(t->dtype), t->rank, oct_dtype_name(v->dtype), v->shape.rank),
+            w->name);
     if (!t->data && v->bytes)
         return oct_fail_node(oct_fail(OCT_ERR_USAGE, "the new '%s' has no data", w->name), w->name);
     OCT_TRY(oct_arena_memdup(g->arena, t->data, v->bytes, &data));
@@ -83,13 +96,15 @@ static oct_status set_range(const oct_stored_recipe *r, const oct_refit_range *r
 {
     const oct_value *v = oct_value_find(r->model->graph, range->name);
     if (!r->recipe->ranges)
-        return oct_fail(OCT_ERR_USAGE, "the plan was built without ranges: the scales of a model with Q/DQ layers are weights of it");
+        return oct_fail(OCT_ERR_USAGE,
+                        "the plan was built without ranges: the scales of a model with Q/DQ layers are weights of it");
     if (!v || v->data)
         return oct_fail_node(oct_fail(OCT_ERR_USAGE, "no tensor '%s' is computed by this model", range->name), range->name);
     return oct_ranges_set(r->recipe->ranges, range->name, range->min, range->max);
 }
 
-oct_status oct_plan_refit(const oct_plan *plan, const oct_refit_weight *weights, int weight_count, const oct_refit_range *ranges, int range_count, oct_plan **out)
+oct_status oct_plan_refit(const oct_plan *plan, const oct_refit_weight *weights, int weight_count, const oct_refit_range *ranges,
+                          int range_count, oct_plan **out)
 {
     oct_status s = OCT_OK;
     oct_stored_recipe r = {0};
@@ -116,7 +131,11 @@ oct_status oct_plan_add_taps(const oct_plan *plan, const char *const *names, int
     oct_stored_recipe r = {0};
     const char **taps;
     if (!plan->recipe_size && count > 0)
-        return oct_fail_node(oct_fail(OCT_ERR_USAGE, "the plan does not keep tensor '%s' and does not carry its model: build it with that tap, or with --refit", names[0]), names[0]);
+        return oct_fail_node(
+            oct_fail(OCT_ERR_USAGE,
+                     "the plan does not keep tensor '%s' and does not carry its model: build it with that tap, or with --refit",
+                     names[0]),
+            names[0]);
     OCT_TRY_DONE(oct_recipe_of_plan(plan, &r));
     OCT_TRY_DONE(oct_arena_alloc(r.recipe->arena, ((int64_t)r.opts.tap_count + count + 1) * (int64_t)sizeof *taps, (void **)&taps));
     for (int i = 0; i < r.opts.tap_count; i++)

@@ -1,4 +1,5 @@
-/* The builder's report: of every node of the source model what it became and why, and what was timed on the way.  Accounts for all nodes. */
+/* The builder's report: of every node of the source model what it became and why, and what was timed on the way.  Accounts for all
+ * nodes. */
 #include <cjson/cJSON.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,7 +29,10 @@ oct_status oct_source_next(oct_arena *arena, const char **at, char **name)
 }
 
 /* Of several steps of one node the one that computes: conversions come last. */
-static int rank_of(const oct_plan_step *s) { return s->precision == OCT_PREC_CONVERT ? 1 : 2; }
+static int rank_of(const oct_plan_step *s)
+{
+    return s->precision == OCT_PREC_CONVERT ? 1 : 2;
+}
 
 static oct_status map_steps(const oct_plan *p, oct_strmap *map)
 {
@@ -51,7 +55,8 @@ static oct_status map_times(const oct_search_result *found, oct_strmap *map)
     return OCT_OK;
 }
 
-static void add_layer(cJSON *list, const oct_node *n, const oct_plan *p, const oct_strmap *steps, const oct_search_result *found, const oct_strmap *times)
+static void add_layer(cJSON *list, const oct_node *n, const oct_plan *p, const oct_strmap *steps, const oct_search_result *found,
+                      const oct_strmap *times)
 {
     int64_t at;
     const char *name = n->source_count ? n->sources[0] : n->name;
@@ -86,8 +91,8 @@ static cJSON *candidates_json(const oct_search_result *found)
     return list;
 }
 
-oct_status oct_build_report(const oct_graph *source, const oct_plan *plan, const oct_recipe *r, const oct_search_result *found, const oct_build_notes *notes,
-                            char **json)
+oct_status oct_build_report(const oct_graph *source, const oct_plan *plan, const oct_recipe *r, const oct_search_result *found,
+                            const oct_build_notes *notes, char **json)
 {
     oct_status s = OCT_OK;
     oct_strmap steps = {.arena = r->arena}, times = {.arena = r->arena};

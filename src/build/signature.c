@@ -34,10 +34,11 @@ static void put_tensor(oct_text *t, const oct_plan_tensor *v)
 
 static void put_conv(oct_text *t, const oct_p_conv *p)
 {
-    oct_text_printf(t, " n%d h%d w%d c%d oh%d ow%d oc%d g%d k%dx%d s%dx%d d%dx%d p%d,%d,%d,%d u%dx%d taps%dx%d m%d copy%d res%d f%d epi%d", (int)p->n,
-                    (int)p->h, (int)p->w, (int)p->c, (int)p->oh, (int)p->ow, (int)p->oc, (int)p->groups, (int)p->kh, (int)p->kw, (int)p->sh, (int)p->sw,
-                    (int)p->dh, (int)p->dw, (int)p->pt, (int)p->pl, (int)p->pb, (int)p->pr, (int)p->up_h, (int)p->up_w, (int)p->tap_count, (int)p->kc,
-                    (int)p->merged, (int)p->copy, (int)p->residual, (int)p->float_out, (int)p->epi.kind);
+    oct_text_printf(
+        t, " n%d h%d w%d c%d oh%d ow%d oc%d g%d k%dx%d s%dx%d d%dx%d p%d,%d,%d,%d u%dx%d taps%dx%d m%d copy%d res%d f%d epi%d",
+        (int)p->n, (int)p->h, (int)p->w, (int)p->c, (int)p->oh, (int)p->ow, (int)p->oc, (int)p->groups, (int)p->kh, (int)p->kw,
+        (int)p->sh, (int)p->sw, (int)p->dh, (int)p->dw, (int)p->pt, (int)p->pl, (int)p->pb, (int)p->pr, (int)p->up_h, (int)p->up_w,
+        (int)p->tap_count, (int)p->kc, (int)p->merged, (int)p->copy, (int)p->residual, (int)p->float_out, (int)p->epi.kind);
 }
 
 static void put_params(oct_text *t, oct_step_kind kind, const void *params)
@@ -58,8 +59,8 @@ static void put_params(oct_text *t, oct_step_kind kind, const void *params)
     }
     case OCT_STEP_POOL: {
         const oct_p_pool *p = params;
-        oct_text_printf(t, " max%d pad%d k%dx%d s%dx%d d%dx%d p%d,%d,%d,%d", (int)p->is_max, (int)p->include_pad, (int)p->kh, (int)p->kw, (int)p->sh,
-                        (int)p->sw, (int)p->dh, (int)p->dw, (int)p->pt, (int)p->pl, (int)p->pb, (int)p->pr);
+        oct_text_printf(t, " max%d pad%d k%dx%d s%dx%d d%dx%d p%d,%d,%d,%d", (int)p->is_max, (int)p->include_pad, (int)p->kh,
+                        (int)p->kw, (int)p->sh, (int)p->sw, (int)p->dh, (int)p->dw, (int)p->pt, (int)p->pl, (int)p->pb, (int)p->pr);
         break;
     }
     case OCT_STEP_UNARY:

@@ -44,8 +44,14 @@ void oct_tactics_destroy(oct_tactics *t)
     free(t);
 }
 
-int64_t oct_tactics_count(const oct_tactics *t) { return t->count; }
-const char *oct_tactics_kernel(const oct_tactics *t, int64_t index) { return t->picks[index].kernel; }
+int64_t oct_tactics_count(const oct_tactics *t)
+{
+    return t->count;
+}
+const char *oct_tactics_kernel(const oct_tactics *t, int64_t index)
+{
+    return t->picks[index].kernel;
+}
 
 static oct_status add(oct_tactics *t, oct_family family, const char *kernel, int ordinal, const char *node)
 {
@@ -87,8 +93,8 @@ void oct_tactics_install(const oct_tactics *t, oct_lower *l)
 /* --- recording: a lowering whose picks follow a rule -------------------------------------------------------------------------- */
 
 typedef struct rule {
-    int level;           /* which rows are candidates */
-    int variant;         /* take candidate number variant modulo their count */
+    int level;   /* which rows are candidates */
+    int variant; /* take candidate number variant modulo their count */
     bool random;
     uint64_t seed;
 } rule;
@@ -96,7 +102,7 @@ typedef struct rule {
 typedef struct recorder {
     rule rule;
     oct_tactics *tactics;
-    int *counts;         /* candidates of each pick */
+    int *counts; /* candidates of each pick */
     int64_t count, capacity;
     oct_status status;
 } recorder;
@@ -117,7 +123,8 @@ static int record(void *user, const oct_pick *pick)
 {
     recorder *r = user;
     int list[OCT_KERNEL_ROWS_MAX], count = candidates(pick, r->rule.level, list);
-    const uint64_t which = r->rule.random ? oct_rng_at(r->rule.seed, (uint64_t)pick->index) % (uint64_t)count : (uint64_t)(r->rule.variant % count);
+    const uint64_t which =
+        r->rule.random ? oct_rng_at(r->rule.seed, (uint64_t)pick->index) % (uint64_t)count : (uint64_t)(r->rule.variant % count);
     const int row = list[which];
     if (r->status == OCT_OK)
         r->status = OCT_PUSH(r->counts, r->count, r->capacity, count);
@@ -172,10 +179,10 @@ oct_status oct_tactics_random(oct_graph *g, oct_isa isa, uint64_t seed, oct_tact
 /* --- by time ------------------------------------------------------------------------------------------------------------------ */
 
 typedef struct contest {
-    int count;                             /* variants */
+    int count; /* variants */
     recorder variants[OCT_KERNEL_ROWS_MAX];
     oct_plan *plans[OCT_KERNEL_ROWS_MAX];
-    double *seconds[OCT_KERNEL_ROWS_MAX];  /* of the steps */
+    double *seconds[OCT_KERNEL_ROWS_MAX]; /* of the steps */
 } contest;
 
 static void contest_close(contest *c)
@@ -306,7 +313,8 @@ static oct_status parse_line(char *line, long number, oct_tactics *t)
     int f = oct_family_parse(family);
     const char *name = f < 0 ? NULL : oct_kernel_name((oct_family)f, kernel);
     if (!name)
-        return oct_fail(OCT_ERR_CONTENT, "tactics: line %ld: this build has no kernel '%.60s' in a family '%.60s'", number, kernel, family);
+        return oct_fail(OCT_ERR_CONTENT, "tactics: line %ld: this build has no kernel '%.60s' in a family '%.60s'", number, kernel,
+                        family);
     return add(t, (oct_family)f, name, (int)pick, line);
 }
 

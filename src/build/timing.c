@@ -11,15 +11,15 @@
 #include "build/cost.h"
 #include "build/timing_cache.h"
 
-#define BUDGET_SECONDS 0.3     /* of measured runs a call, where that allows the least number of turns */
-#define PATIENCE_SECONDS 1.2   /* until the minima are settled on a busy machine, the budget included */
-#define SETTLED 1.02           /* a minimum counts when this many times as much was seen WITNESSES times */
-#define HOPELESS 4.0           /* times the fastest: such a plan gets few turns */
-#define SHORT_SECONDS 0.05     /* a run that is made twice a turn */
+#define BUDGET_SECONDS   0.3  /* of measured runs a call, where that allows the least number of turns */
+#define PATIENCE_SECONDS 1.2  /* until the minima are settled on a busy machine, the budget included */
+#define SETTLED          1.02 /* a minimum counts when this many times as much was seen WITNESSES times */
+#define HOPELESS         4.0  /* times the fastest: such a plan gets few turns */
+#define SHORT_SECONDS    0.05 /* a run that is made twice a turn */
 enum { LEAST_TURNS = 5, FEW_TURNS = 2, MOST_TURNS = 300, RUNS_A_TURN = 2, WITNESSES = 3 };
 
 struct oct_timer {
-    oct_timer_options o;       /* without what it points at */
+    oct_timer_options o; /* without what it points at */
     oct_timing_cache *cache;
     int threads;
     int64_t runs;
@@ -64,8 +64,14 @@ void oct_timer_destroy(oct_timer *t)
     free(t);
 }
 
-int64_t oct_timer_runs(const oct_timer *t) { return t->runs; }
-int oct_timer_threads(const oct_timer *t) { return t->threads; }
+int64_t oct_timer_runs(const oct_timer *t)
+{
+    return t->runs;
+}
+int oct_timer_threads(const oct_timer *t)
+{
+    return t->threads;
+}
 
 oct_status oct_timer_save(const oct_timer *t, const char *path)
 {
@@ -86,8 +92,8 @@ done:
 typedef struct runner {
     const oct_plan *plan;
     oct_context *context;
-    void **inputs;     /* one a port */
-    double guess;      /* seconds of a run, from the warm-up */
+    void **inputs; /* one a port */
+    double guess;  /* seconds of a run, from the warm-up */
     int turns;
     bool hopeless;
     double best[WITNESSES]; /* shortest runs, ascending */
@@ -172,7 +178,10 @@ static int share_turns(const oct_timer *t, runner *r, int count)
     for (int i = 0; i < count; i++)
         all += r[i].guess <= HOPELESS * fastest ? r[i].guess : 0;
     const double wanted = BUDGET_SECONDS / fmax(all * RUNS_A_TURN, 1e-9);
-    const int turns = t->o.rounds > 0 ? t->o.rounds : wanted < LEAST_TURNS ? LEAST_TURNS : wanted > MOST_TURNS ? MOST_TURNS : (int)wanted;
+    const int turns = t->o.rounds > 0        ? t->o.rounds
+                      : wanted < LEAST_TURNS ? LEAST_TURNS
+                      : wanted > MOST_TURNS  ? MOST_TURNS
+                                             : (int)wanted;
     for (int i = 0; i < count; i++) {
         r[i].hopeless = r[i].guess > HOPELESS * fastest && t->o.rounds == 0;
         r[i].turns = r[i].hopeless ? FEW_TURNS : turns;
@@ -216,8 +225,8 @@ static oct_status take_turn(oct_timer *t, runner *r, int i, bool profile, after_
     return OCT_OK;
 }
 
-/* Warm up (twice: the second run says how long one takes), then turns; more of them while a busy machine hides the minima. A turn has
- * two runs in a row where they are short: the first brings back into the caches what the other plans have displaced. */
+/* Warm up (twice: the second run says how long one takes), then turns; more of them while a busy machine hides the minima. A turn
+ * has two runs in a row where they are short: the first brings back into the caches what the other plans have displaced. */
 static oct_status run_in_turns(oct_timer *t, runner *r, int count, bool profile, const char *what, after_run *after, void *user)
 {
     for (int i = 0; i < count; i++)
@@ -225,7 +234,8 @@ static oct_status run_in_turns(oct_timer *t, runner *r, int count, bool profile,
             OCT_TRY(timed_run(t, &r[i], &r[i].guess));
     const int rounds = share_turns(t, r, count);
     const double start = now();
-    for (int round = 0; round < rounds || (t->o.rounds == 0 && !all_settled(r, count) && now() - start < PATIENCE_SECONDS); round++) {
+    for (int round = 0; round < rounds || (t->o.rounds == 0 && !all_settled(r, count) && now() - start < PATIENCE_SECONDS);
+         round++) {
         for (int i = 0; i < count; i++)
             if (!r[i].hopeless || round < r[i].turns)
                 OCT_TRY(take_turn(t, &r[i], i, profile, after, user));
@@ -292,10 +302,10 @@ done:
 /* The steps of one plan in a measurement. */
 typedef struct subject {
     const oct_plan *plan;
-    char **signatures;   /* one a step */
-    double *least;       /* of the runs so far */
-    bool unknown;        /* the cache lacks a step */
-    int turns;           /* that the plan got */
+    char **signatures; /* one a step */
+    double *least;     /* of the runs so far */
+    bool unknown;      /* the cache lacks a step */
+    int turns;         /* that the plan got */
 } subject;
 
 static oct_status subject_open(const oct_timer *t, const oct_plan *plan, subject *u)
@@ -347,7 +357,8 @@ static int by_signature(const void *a, const void *b)
     return order ? order : y->turns - x->turns;
 }
 
-/* Means of equal signatures into the cache, unless it knows them; samples of hopeless plans count only where there are no others. */
+/* Means of equal signatures into the cache, unless it knows them; samples of hopeless plans count only where there are no others.
+ */
 static oct_status learn(oct_timer *t, const subject *u, int count)
 {
     oct_status s = OCT_OK;

@@ -147,18 +147,21 @@ static oct_status read_head(reader *r, const head_line head[HEAD_LINES])
             return i == 0 ? oct_fail(OCT_ERR_CONTENT, "the file is no timing cache: it does not start with '" FORMAT "'")
                           : oct_fail(OCT_ERR_CONTENT, "timing cache: line %ld does not name '%s'", r->line, head[i].key);
         if (strcmp(line + length + 1, head[i].value) != 0)
-            return oct_fail(OCT_ERR_CONTENT, "the timing cache %s %.100s; this build needs %s", head[i].what, line + length + 1, head[i].value);
+            return oct_fail(OCT_ERR_CONTENT, "the timing cache %s %.100s; this build needs %s", head[i].what, line + length + 1,
+                            head[i].value);
     }
     return OCT_OK;
 }
 
 /* "<picoseconds> <signature>" */
-static oct_status read_entry(const reader *r, const char *line, const char *previous, oct_timing_cache *into, const char **signature)
+static oct_status read_entry(const reader *r, const char *line, const char *previous, oct_timing_cache *into,
+                             const char **signature)
 {
     size_t digits = strspn(line, "0123456789");
     long long picoseconds = digits > 0 && digits <= 16 ? strtoll(line, NULL, 10) : 0;
     if (picoseconds < 1 || picoseconds > longest)
-        return oct_fail(OCT_ERR_CONTENT, "timing cache: line %ld has no time from 1 to %lld picoseconds", r->line, (long long)longest);
+        return oct_fail(OCT_ERR_CONTENT, "timing cache: line %ld has no time from 1 to %lld picoseconds", r->line,
+                        (long long)longest);
     if (line[digits] != ' ' || !line[digits + 1])
         return oct_fail(OCT_ERR_CONTENT, "timing cache: line %ld names no step", r->line);
     *signature = line + digits + 1;

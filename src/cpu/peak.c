@@ -1,5 +1,6 @@
-/* The most multiply-accumulates a core of this machine can do: a loop that touches registers only.  The yardstick of `bench --profile`
- * and of bench_kernels. 24 independent chains hide the latency of the instruction; an operation is 64 (vpdpbusd) or 16 (fma) MACs. */
+/* The most multiply-accumulates a core of this machine can do: a loop that touches registers only.  The yardstick of `bench
+ * --profile` and of bench_kernels. 24 independent chains hide the latency of the instruction; an operation is 64 (vpdpbusd) or 16
+ * (fma) MACs. */
 #include <time.h>
 #include "cpu/cpu.h"
 
@@ -9,9 +10,10 @@ enum { LOOPS = 50000, CHAIN_COUNT = 24, INT8_MACS = 64, F32_MACS = 16 };
 #define CHAIN(op, i) op " %%zmm30, %%zmm31, %%zmm" #i "\n\t"
 #define CHAINS(op)                                                                                                                 \
     CHAIN(op, 0)                                                                                                                   \
-    CHAIN(op, 1) CHAIN(op, 2) CHAIN(op, 3) CHAIN(op, 4) CHAIN(op, 5) CHAIN(op, 6) CHAIN(op, 7) CHAIN(op, 8) CHAIN(op, 9)           \
-        CHAIN(op, 10) CHAIN(op, 11) CHAIN(op, 12) CHAIN(op, 13) CHAIN(op, 14) CHAIN(op, 15) CHAIN(op, 16) CHAIN(op, 17)            \
-            CHAIN(op, 18) CHAIN(op, 19) CHAIN(op, 20) CHAIN(op, 21) CHAIN(op, 22) CHAIN(op, 23)
+    CHAIN(op, 1)                                                                                                                   \
+    CHAIN(op, 2) CHAIN(op, 3) CHAIN(op, 4) CHAIN(op, 5) CHAIN(op, 6) CHAIN(op, 7) CHAIN(op, 8) CHAIN(op, 9) CHAIN(op, 10)          \
+        CHAIN(op, 11) CHAIN(op, 12) CHAIN(op, 13) CHAIN(op, 14) CHAIN(op, 15) CHAIN(op, 16) CHAIN(op, 17) CHAIN(op, 18)            \
+            CHAIN(op, 19) CHAIN(op, 20) CHAIN(op, 21) CHAIN(op, 22) CHAIN(op, 23)
 #define PEAK(name, op)                                                                                                             \
     __attribute__((target("avx512f,avx512vnni"))) static void name(int64_t loops)                                                  \
     {                                                                                                                              \

@@ -1,11 +1,15 @@
-/* A side of a comparison.  Decides how its inputs are bound and when its plan must be built anew; knows nothing of the other side. */
+/* A side of a comparison.  Decides how its inputs are bound and when its plan must be built anew; knows nothing of the other side.
+ */
 #include "eval/side.h"
 
 #include <string.h>
 #include "onnx/model.h"
 #include "plan/plan.h"
 
-static int side_input_count(const oct_side *s) { return s->what->plan ? s->what->plan->input_count : (int)s->what->model->graph->input_count; }
+static int side_input_count(const oct_side *s)
+{
+    return s->what->plan ? s->what->plan->input_count : (int)s->what->model->graph->input_count;
+}
 
 static const char *side_input_name(const oct_side *s, int i)
 {
@@ -78,7 +82,9 @@ static oct_status take_input(oct_side *s, int i, const char *const *names, const
         return oct_fail_node(oct_fail(OCT_ERR_USAGE, "no data are given for input '%s'", name), name);
     oct_tensor t = inputs[at];
     if (batch > 0 && t.rank > 0 && t.dims[0] > batch)
-        return oct_fail_node(oct_fail(OCT_ERR_CONTENT, "input '%s' takes %lld samples at once, not %lld", name, (long long)batch, (long long)t.dims[0]), name);
+        return oct_fail_node(oct_fail(OCT_ERR_CONTENT, "input '%s' takes %lld samples at once, not %lld", name, (long long)batch,
+                                      (long long)t.dims[0]),
+                             name);
     if (batch > 0 && t.rank > 0 && t.dims[0] > 0 && t.dims[0] < batch)
         OCT_TRY(fill_up(s, i, batch, &t));
     *changed = *changed || t.rank != s->inputs[i].rank || memcmp(t.dims, s->inputs[i].dims, sizeof *t.dims * (size_t)t.rank) != 0;
@@ -103,19 +109,26 @@ static oct_status build(oct_side *s)
     for (int i = 0; status == OCT_OK && i < s->input_count; i++) {
         const oct_value *v = g->inputs[i];
         if (v->shape.rank >= 0 && s->inputs[i].rank != v->shape.rank)
-            status = oct_fail_node(oct_fail(OCT_ERR_CONTENT, "input '%s' has rank %d, the data have rank %d", v->name, v->shape.rank, s->inputs[i].rank), v->name);
+            status = oct_fail_node(oct_fail(OCT_ERR_CONTENT, "input '%s' has rank %d, the data have rank %d", v->name,
+                                            v->shape.rank, s->inputs[i].rank),
+                                   v->name);
         for (int k = 0; status == OCT_OK && k < v->shape.rank; k++)
             if (v->shape.dim[k] < 0)
-                status = oct_arena_printf(arena, (char **)&dims[dim_count++], "%s:%d=%lld", v->name, k, (long long)s->inputs[i].dims[k]);
+                status =
+                    oct_arena_printf(arena, (char **)&dims[dim_count++], "%s:%d=%lld", v->name, k, (long long)s->inputs[i].dims[k]);
     }
-    oct_build_options options = {.dims = dims, .dim_count = dim_count, .mode = s->what->mode, .taps = s->taps, .tap_count = (int)s->tap_count};
+    oct_build_options options = {
+        .dims = dims, .dim_count = dim_count, .mode = s->what->mode, .taps = s->taps, .tap_count = (int)s->tap_count};
     if (status == OCT_OK)
         status = oct_plan_build(s->what->model, &options, &s->owned);
     oct_arena_destroy(arena);
     return status;
 }
 
-static const oct_plan *plan_of(const oct_side *s) { return s->what->plan ? s->what->plan : s->owned; }
+static const oct_plan *plan_of(const oct_side *s)
+{
+    return s->what->plan ? s->what->plan : s->owned;
+}
 
 oct_status oct_side_run(oct_side *s, const char *const *names, const oct_tensor *inputs, int count)
 {
@@ -133,7 +146,10 @@ oct_status oct_side_run(oct_side *s, const char *const *names, const oct_tensor 
     return oct_context_run(s->context);
 }
 
-oct_status oct_side_port(const oct_side *s, int64_t tap, oct_port *out) { return oct_plan_get_tap(plan_of(s), s->taps[tap], out); }
+oct_status oct_side_port(const oct_side *s, int64_t tap, oct_port *out)
+{
+    return oct_plan_get_tap(plan_of(s), s->taps[tap], out);
+}
 
 oct_status oct_side_read(const oct_side *s, int64_t tap, float *data, int64_t count)
 {

@@ -7,15 +7,15 @@
 
 typedef struct oct_side {
     const oct_compare_side *what;
-    const char **taps;       /* tap_count tensors to be read; owned list of borrowed names */
+    const char **taps; /* tap_count tensors to be read; owned list of borrowed names */
     int64_t tap_count;
     int threads;
-    oct_plan *owned;         /* of a model: for the shapes of the last run */
+    oct_plan *owned; /* of a model: for the shapes of the last run */
     oct_context *context;
     int input_count;
-    oct_tensor *inputs;      /* input_count: what the last run has read */
-    const char **names;      /* input_count */
-    void **fill;             /* input_count blocks, for samples fewer than a fixed batch */
+    oct_tensor *inputs; /* input_count: what the last run has read */
+    const char **names; /* input_count */
+    void **fill;        /* input_count blocks, for samples fewer than a fixed batch */
 } oct_side;
 
 /* taps is allocated for `most` names. Copies the description of the side, not what it points to. */

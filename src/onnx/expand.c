@@ -1,6 +1,7 @@
-/* ONNX Runtime's integer operators (QLinear*, QGemm) in the form of Q/DQ models: DequantizeLinear on every operand, the float operator,
- * QuantizeLinear on the result.  Called by the upgrade of a node, with the shapes of its inputs inferred; the node itself becomes the
- * last one, so that the output keeps its producer. Nothing here decides what runs on codes: that is the passes' work, as for any model. */
+/* ONNX Runtime's integer operators (QLinear*, QGemm) in the form of Q/DQ models: DequantizeLinear on every operand, the float
+ * operator, QuantizeLinear on the result.  Called by the upgrade of a node, with the shapes of its inputs inferred; the node itself
+ * becomes the last one, so that the output keeps its producer. Nothing here decides what runs on codes: that is the passes' work,
+ * as for any model. */
 #include "onnx/proto.h"
 
 #include <stdio.h>
@@ -54,13 +55,13 @@ typedef struct work {
     oct_graph *g;
     oct_node *n;
     const expansion *e;
-    const char *name;           /* of n in the file */
-    int at;                     /* next input to read */
-    oct_value **operands;       /* floats, for the operator */
+    const char *name;     /* of n in the file */
+    int at;               /* next input to read */
+    oct_value **operands; /* floats, for the operator */
     int count;
-    oct_value *scales[2];       /* of the first two operands */
+    oct_value *scales[2]; /* of the first two operands */
     oct_value *y_scale, *y_zero;
-    oct_dtype code;             /* type of the first operand's codes */
+    oct_dtype code; /* type of the first operand's codes */
 } work;
 
 static oct_status bad(const work *w, const char *what, const char *which)
@@ -68,7 +69,10 @@ static oct_status bad(const work *w, const char *what, const char *which)
     return oct_fail(OCT_ERR_CONTENT, "node '%s': operator %s lacks the %s of %s", w->name, w->e->op_type, what, which);
 }
 
-static oct_value *take(work *w) { return w->at < w->n->input_count ? w->n->inputs[w->at++] : (w->at++, NULL); }
+static oct_value *take(work *w)
+{
+    return w->at < w->n->input_count ? w->n->inputs[w->at++] : (w->at++, NULL);
+}
 
 static bool is_one(const oct_shape *s)
 {
@@ -83,11 +87,12 @@ static oct_status as_list(work *w, oct_value *v, const char *what, bool may_list
 {
     int64_t count;
     if (!v->data)
-        return oct_fail(OCT_ERR_UNSUPPORTED, "node '%s': the %s '%s' of operator %s is not a constant", w->name, what, v->name, w->e->op_type);
+        return oct_fail(OCT_ERR_UNSUPPORTED, "node '%s': the %s '%s' of operator %s is not a constant", w->name, what, v->name,
+                        w->e->op_type);
     OCT_TRY(oct_shape_count(&v->shape, &count));
     if (!is_one(&v->shape) && (!may_list || v->shape.dim[v->shape.rank - 1] != count))
-        return oct_fail(OCT_ERR_UNSUPPORTED, "node '%s': the %s '%s' of operator %s has %lld values", w->name, what, v->name, w->e->op_type,
-                        (long long)count);
+        return oct_fail(OCT_ERR_UNSUPPORTED, "node '%s': the %s '%s' of operator %s has %lld values", w->name, what, v->name,
+                        w->e->op_type, (long long)count);
     *out = v;
     if (v->shape.rank <= 1)
         return OCT_OK;
@@ -110,9 +115,13 @@ static oct_status spread(work *w, const oct_value *scale, oct_value **zero)
     return oct_value_const(w->g, (*zero)->name, (*zero)->dtype, 1, &scales, data, zero);
 }
 
-static oct_status infer(oct_graph *g, oct_node *n) { return oct_op_get(n->op)->infer(g, n); }
+static oct_status infer(oct_graph *g, oct_node *n)
+{
+    return oct_op_get(n->op)->infer(g, n);
+}
 
-static oct_status dequantize(work *w, oct_value *codes, oct_value *scale, oct_value *zero, int64_t axis, const char *what, oct_value **out)
+static oct_status dequantize(work *w, oct_value *codes, oct_value *scale, oct_value *zero, int64_t axis, const char *what,
+                             oct_value **out)
 {
     oct_value *in[3] = {codes, scale, zero};
     oct_node *dq = NULL;
@@ -157,8 +166,8 @@ static oct_status read_bias(work *w)
     if (!bias)
         return OCT_OK;
     if (w->scales[0]->dtype != OCT_F32 || w->scales[1]->dtype != OCT_F32 || bias->dtype != OCT_S32)
-        return oct_fail(OCT_ERR_CONTENT, "node '%s': operator %s takes float scales and a bias of int32, not %s", w->name, w->e->op_type,
-                        oct_dtype_name(bias->dtype));
+        return oct_fail(OCT_ERR_CONTENT, "node '%s': operator %s takes float scales and a bias of int32, not %s", w->name,
+                        w->e->op_type, oct_dtype_name(bias->dtype));
     if (!(alpha > 0))
         return oct_fail(OCT_ERR_UNSUPPORTED, "node '%s': operator %s with a bias and alpha %g", w->name, w->e->op_type, alpha);
     OCT_TRY(oct_shape_count(&w->scales[1]->shape, &count));
@@ -186,10 +195,18 @@ static oct_status read_inputs(work *w)
     OCT_TRY(oct_arena_alloc(w->g->arena, (int64_t)(w->n->input_count + 3) * (int64_t)sizeof *w->operands, (void **)&w->operands));
     for (const char *group = w->e->groups; *group; group++)
         switch (*group) {
-        case 'a': OCT_TRY(read_operand(w, false)); break;
-        case 'w': OCT_TRY(read_operand(w, true)); break;
-        case 'b': OCT_TRY(read_bias(w)); break;
-        case 'y': OCT_TRY(read_result(w)); break;
+        case 'a':
+            OCT_TRY(read_operand(w, false));
+            break;
+        case 'w':
+            OCT_TRY(read_operand(w, true));
+            break;
+        case 'b':
+            OCT_TRY(read_bias(w));
+            break;
+        case 'y':
+            OCT_TRY(read_result(w));
+            break;
         case 'c':
             plain = take(w);
             if (!plain)
@@ -213,7 +230,8 @@ static oct_status turn(work *w, oct_value **v, bool to_front)
     const int rank = (*v)->shape.rank;
     oct_node *t = NULL;
     if (rank < 3)
-        return oct_fail(OCT_ERR_UNSUPPORTED, "node '%s': operator %s with channels last over a tensor of rank %d", w->name, w->e->op_type, rank);
+        return oct_fail(OCT_ERR_UNSUPPORTED, "node '%s': operator %s with channels last over a tensor of rank %d", w->name,
+                        w->e->op_type, rank);
     perm[0] = 0;
     for (int i = 1; i < rank; i++)
         perm[i] = to_front ? (i == 1 ? rank - 1 : i - 1) : (i == rank - 1 ? 1 : i + 1);

@@ -1,4 +1,5 @@
-/* DynamicQuantizeLinear: minimum and maximum of the tensor, its scale and zero point from them, and a QUANTIZE step that reads those. */
+/* DynamicQuantizeLinear: minimum and maximum of the tensor, its scale and zero point from them, and a QUANTIZE step that reads
+ * those. */
 #include "op/ops.h"
 
 #include "kernels/kernel.h"

@@ -1,5 +1,6 @@
-/* Pixels (internal): u8 pixels through one table of 256 values a channel, to codes or floats.  What normalisation of an image and the
- * quantization behind it become when the caller hands over pixels (build/bind_io.c).  Input 1: the tables, [channels or 1, 256]. */
+/* Pixels (internal): u8 pixels through one table of 256 values a channel, to codes or floats.  What normalisation of an image and
+ * the quantization behind it become when the caller hands over pixels (build/bind_io.c).  Input 1: the tables, [channels or 1,
+ * 256]. */
 #include "op/ops.h"
 
 #include "op/code.h"
@@ -36,5 +37,6 @@ oct_status oct_op_lower_pixels(oct_lower *l, oct_node *n)
     OCT_TRY(oct_lower_in(l, n->inputs[1], OCT_LAYOUT_PLAIN, &in[1]));
     /* Into the layout that the convolution wants: no copy between. */
     OCT_TRY(oct_lower_out(l, y, oct_lower_feeds_nhwc(y) ? OCT_LAYOUT_NHWC : oct_lower_layout(l, x), &out));
-    return oct_lower_step(l, OCT_STEP_PIXELS, OCT_PREC_CONVERT, "", 2, in, 1, &out, &(oct_p_axis){.axis = axis}, sizeof(oct_p_axis), NULL);
+    return oct_lower_step(l, OCT_STEP_PIXELS, OCT_PREC_CONVERT, "", 2, in, 1, &out, &(oct_p_axis){.axis = axis}, sizeof(oct_p_axis),
+                          NULL);
 }

@@ -1,11 +1,15 @@
-/* ConvInteger and MatMulInteger: products whose s32 sums are the result.  The operators bring geometry and weights (conv.c, gemm.c); here are
- * their zero points, the one of x also when it is computed at run time, as dynamic quantization does. Nothing rounds. */
+/* ConvInteger and MatMulInteger: products whose s32 sums are the result.  The operators bring geometry and weights (conv.c,
+ * gemm.c); here are their zero points, the one of x also when it is computed at run time, as dynamic quantization does. Nothing
+ * rounds. */
 #include "op/product.h"
 
 #include <math.h>
 #include "op/infer.h"
 
-static bool is_code(oct_dtype t) { return t == OCT_U8 || t == OCT_S8; }
+static bool is_code(oct_dtype t)
+{
+    return t == OCT_U8 || t == OCT_S8;
+}
 
 oct_status oct_sums_check(const oct_node *n, int64_t oc)
 {
@@ -18,7 +22,8 @@ oct_status oct_sums_check(const oct_node *n, int64_t oc)
         if (!zero)
             continue;
         if (zero->dtype != v->dtype)
-            return oct_op_bad(n, "the zero point of %s has type %s, not %s", who[i], oct_dtype_name(zero->dtype), oct_dtype_name(v->dtype));
+            return oct_op_bad(n, "the zero point of %s has type %s, not %s", who[i], oct_dtype_name(zero->dtype),
+                              oct_dtype_name(v->dtype));
         if (!oct_shape_is_concrete(&zero->shape))
             continue;
         OCT_TRY(oct_shape_count(&zero->shape, &count));
@@ -61,9 +66,13 @@ oct_status oct_sums_weights(oct_lower *l, const oct_node *n, int64_t oc, oct_val
     return OCT_OK;
 }
 
-static bool is_padded(const oct_p_conv *p) { return p->pt || p->pl || p->pb || p->pr; }
+static bool is_padded(const oct_p_conv *p)
+{
+    return p->pt || p->pl || p->pb || p->pr;
+}
 
-/* Sum of the weights that meet the input, for every output channel, and output pixel where there is padding: [oc, oh, ow] or [oc, 1, 1]. */
+/* Sum of the weights that meet the input, for every output channel, and output pixel where there is padding: [oc, oh, ow] or [oc,
+ * 1, 1]. */
 static oct_status sum_weights(oct_lower *l, const oct_product *pr, int32_t **out)
 {
     const oct_p_conv *p = &pr->p;
@@ -84,7 +93,8 @@ static oct_status sum_weights(oct_lower *l, const oct_product *pr, int32_t **out
         for (int32_t y = 0; y < oh; y++)
             for (int32_t x = 0; x < ow; x++, to++)
                 for (int64_t t = 0; t < taps; t++) {
-                    const int64_t iy = (int64_t)y * p->sh - p->pt + t / p->kw * p->dh, ix = (int64_t)x * p->sw - p->pl + t % p->kw * p->dw;
+                    const int64_t iy = (int64_t)y * p->sh - p->pt + t / p->kw * p->dh,
+                                  ix = (int64_t)x * p->sw - p->pl + t % p->kw * p->dw;
                     if (!is_padded(p) || (iy >= 0 && iy < p->h && ix >= 0 && ix < p->w))
                         *to += tap[t];
                 }

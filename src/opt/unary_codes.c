@@ -6,7 +6,8 @@
 static bool is_float_function(const oct_node *n)
 {
     float lo, hi;
-    if (n->int8 || !(oct_op_get(n->op)->flags & OCT_OPF_U) || n->op == OCT_OP_NOT || (n->op == OCT_OP_CLIP && !oct_clamp_of(n, &lo, &hi)))
+    if (n->int8 || !(oct_op_get(n->op)->flags & OCT_OPF_U) || n->op == OCT_OP_NOT ||
+        (n->op == OCT_OP_CLIP && !oct_clamp_of(n, &lo, &hi)))
         return false;
     return n->inputs[0]->dtype == OCT_F32 && n->outputs[0]->dtype == OCT_F32;
 }

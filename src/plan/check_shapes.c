@@ -2,7 +2,10 @@
 #include <string.h>
 #include "plan/check.h"
 
-static oct_status bad_profile(int32_t input, const char *what) { return oct_fail(OCT_ERR_CONTENT, "profile of input %d: %s", input, what); }
+static oct_status bad_profile(int32_t input, const char *what)
+{
+    return oct_fail(OCT_ERR_CONTENT, "profile of input %d: %s", input, what);
+}
 
 /* Axes of one symbol have one range. */
 static bool agree(const oct_plan *p, int32_t input, uint32_t axis)
@@ -11,7 +14,8 @@ static bool agree(const oct_plan *p, int32_t input, uint32_t axis)
     for (int32_t i = 0; i <= input; i++)
         for (uint32_t k = 0; k < p->inputs[i].rank; k++) {
             const oct_plan_profile *b = &p->profile[i];
-            if (b->symbol[k] == a->symbol[axis] && (b->min[k] != a->min[axis] || b->opt[k] != a->opt[axis] || b->max[k] != a->max[axis]))
+            if (b->symbol[k] == a->symbol[axis] &&
+                (b->min[k] != a->min[axis] || b->opt[k] != a->opt[axis] || b->max[k] != a->max[axis]))
                 return false;
         }
     return true;
@@ -22,7 +26,8 @@ static oct_status check_profile(const oct_plan *p)
     for (int32_t i = 0; i < p->input_count; i++) {
         const oct_plan_profile *row = &p->profile[i];
         for (uint32_t k = 0; k < p->inputs[i].rank; k++) {
-            if (row->min[k] < 0 || row->min[k] > row->opt[k] || row->opt[k] > row->max[k] || row->max[k] > INT32_MAX || row->opt[k] != p->inputs[i].dims[k])
+            if (row->min[k] < 0 || row->min[k] > row->opt[k] || row->opt[k] > row->max[k] || row->max[k] > INT32_MAX ||
+                row->opt[k] != p->inputs[i].dims[k])
                 return bad_profile(i, "a length is out of range");
             if (row->symbol[k] < 0 ? row->min[k] != row->max[k] : !agree(p, i, k))
                 return bad_profile(i, "its axes contradict each other");
@@ -48,7 +53,8 @@ oct_status oct_check_shapes(const oct_plan *p)
     if (p->profile)
         OCT_TRY(check_profile(p));
     for (int32_t i = 0; i < p->shape_count; i++)
-        if (!p->profile || p->shapes[i].header->isa != p->header->isa || !oct_plan_same_ports(p, &p->shapes[i]) || !inside(p, &p->shapes[i]))
+        if (!p->profile || p->shapes[i].header->isa != p->header->isa || !oct_plan_same_ports(p, &p->shapes[i]) ||
+            !inside(p, &p->shapes[i]))
             return oct_fail(OCT_ERR_CONTENT, "the plan for shape %d does not fit the plan that holds it", i + 1);
     return OCT_OK;
 }

@@ -22,12 +22,14 @@ static oct_status lay_out(const oct_plan *plan, const int64_t added[OCT_SEC_COUN
     return OCT_OK;
 }
 
-oct_status oct_plan_compose(const oct_plan *plan, const void *recipe, int64_t recipe_size, const oct_plan_profile *profile, const oct_plan *const *shapes,
-                            int shape_count, oct_plan **out)
+oct_status oct_plan_compose(const oct_plan *plan, const void *recipe, int64_t recipe_size, const oct_plan_profile *profile,
+                            const oct_plan *const *shapes, int shape_count, oct_plan **out)
 {
     oct_plan_header h;
     uint8_t *b = NULL;
-    int64_t total, added[OCT_SEC_COUNT] = {[OCT_SEC_RECIPE] = recipe_size, [OCT_SEC_PROFILE] = profile ? plan->input_count * (int64_t)sizeof *profile : 0};
+    int64_t total,
+        added[OCT_SEC_COUNT] = {
+            [OCT_SEC_RECIPE] = recipe_size, [OCT_SEC_PROFILE] = profile ? plan->input_count * (int64_t)sizeof *profile : 0};
     for (int i = 0; i < shape_count; i++)
         OCT_TRY(oct_size_add(added[OCT_SEC_SHAPES], (int64_t)shapes[i]->header->total, &added[OCT_SEC_SHAPES]));
     OCT_TRY(lay_out(plan, added, &h, &total));

@@ -1,5 +1,5 @@
-/* The way back from a Q/DQ model to a calibration cache: every QuantizeLinear of an activation with one constant scale is the range of its
- * tensor (DESIGN 4.3, 5.2).  With insert.c both directions give identical codes. */
+/* The way back from a Q/DQ model to a calibration cache: every QuantizeLinear of an activation with one constant scale is the range
+ * of its tensor (DESIGN 4.3, 5.2).  With insert.c both directions give identical codes. */
 #include <math.h>
 #include <string.h>
 #include "onnx/model.h"
@@ -25,7 +25,8 @@ static bool is_symmetric(const oct_graph *g)
         float scale;
         int32_t zero;
         const oct_node *n = g->nodes[i];
-        if (n->op == OCT_OP_QUANTIZE && !n->inputs[0]->data && read_quantize(n, &type, &scale, &zero) && (type != OCT_S8 || zero != 0))
+        if (n->op == OCT_OP_QUANTIZE && !n->inputs[0]->data && read_quantize(n, &type, &scale, &zero) &&
+            (type != OCT_S8 || zero != 0))
             return false;
     }
     return true;
@@ -50,8 +51,13 @@ static oct_status add_entry(oct_ranges *r, const oct_node *n, bool symmetric, in
     if (!symmetric && type == OCT_S8)
         zero += 128;
     const int32_t lo = symmetric ? -127 : 0, hi = symmetric ? 127 : 255;
-    return oct_ranges_put(r, &(oct_range_entry){.tensor = (char *)(uintptr_t)tensor, .min = clamp_float((double)(lo - zero) * scale), .max = clamp_float((double)(hi - zero) * scale),
-                                                .scale = scale, .zero = zero, .solver = "qdq", .error = -1});
+    return oct_ranges_put(r, &(oct_range_entry){.tensor = (char *)(uintptr_t)tensor,
+                                                .min = clamp_float((double)(lo - zero) * scale),
+                                                .max = clamp_float((double)(hi - zero) * scale),
+                                                .scale = scale,
+                                                .zero = zero,
+                                                .solver = "qdq",
+                                                .error = -1});
 }
 
 oct_status oct_ranges_from_model(const oct_model *model, oct_ranges **out, int64_t *skipped)

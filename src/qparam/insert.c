@@ -1,6 +1,6 @@
-/* Writes Q/DQ into a float graph: pairs where placement.c says, weights as s8 with their DequantizeLinear, biases left float (DESIGN 4.6), on
- * the engine's grid.  One home for the quantizer, which writes the result to a file, and the builder's calibrated mode, which lowers it, so
- * that both roads give the same codes. What has no range stays float. */
+/* Writes Q/DQ into a float graph: pairs where placement.c says, weights as s8 with their DequantizeLinear, biases left float
+ * (DESIGN 4.6), on the engine's grid.  One home for the quantizer, which writes the result to a file, and the builder's calibrated
+ * mode, which lowers it, so that both roads give the same codes. What has no range stays float. */
 #include "qparam/insert.h"
 
 #include <math.h>
@@ -14,10 +14,10 @@ typedef struct job {
     const oct_ranges *ranges;
     bool per_tensor;
     oct_placement placement;
-    oct_qparams *params;    /* by group; scale 0 = the group has no range */
-    oct_value **dequantized;/* by point */
-    int64_t held;           /* nodes that the last round has found to lack a range */
-    bool any;               /* some tensor had a range before anything was held */
+    oct_qparams *params;     /* by group; scale 0 = the group has no range */
+    oct_value **dequantized; /* by point */
+    int64_t held;            /* nodes that the last round has found to lack a range */
+    bool any;                /* some tensor had a range before anything was held */
 } job;
 
 /* --- ranges of groups --- */
@@ -28,8 +28,8 @@ typedef struct group_range {
     bool found, mixed, user;
 } group_range;
 
-/* Points of a group share parameters: those of the cache when it gives all of them the same, else those of the union. Where the user has
- * set a range, the others of the group do not count. */
+/* Points of a group share parameters: those of the cache when it gives all of them the same, else those of the union. Where the
+ * user has set a range, the others of the group do not count. */
 static oct_status group_params(job *j)
 {
     int64_t count = j->placement.group_count, matched = 0;
@@ -63,13 +63,17 @@ static oct_status group_params(job *j)
     free(r);
     j->any |= matched > 0;
     if (j->placement.point_count > 0 && !j->any)
-        return oct_fail(OCT_ERR_CONTENT, "none of the %lld ranges belongs to a tensor that this model quantizes", (long long)j->ranges->count);
+        return oct_fail(OCT_ERR_CONTENT, "none of the %lld ranges belongs to a tensor that this model quantizes",
+                        (long long)j->ranges->count);
     return OCT_OK;
 }
 
 /* --- tensors without range --- */
 
-static bool has_range(const job *j, int32_t point) { return j->params[j->placement.points[point].group].scale > 0; }
+static bool has_range(const job *j, int32_t point)
+{
+    return j->params[j->placement.points[point].group].scale > 0;
+}
 
 static oct_status hold_for(job *j, oct_node *n, const oct_value *v)
 {
@@ -83,7 +87,8 @@ static oct_status hold_for(job *j, oct_node *n, const oct_value *v)
     return OCT_OK;
 }
 
-/* What a layer with result y writes: behind the activation and, where y is the branch that a quantized sum is fused into, behind the sum. */
+/* What a layer with result y writes: behind the activation and, where y is the branch that a quantized sum is fused into, behind
+ * the sum. */
 static const oct_value *written(const bool *asks, const int32_t *point_of, const oct_value *y)
 {
     y = oct_behind_activation(y);
@@ -91,7 +96,8 @@ static const oct_value *written(const bool *asks, const int32_t *point_of, const
     return sum && sum->op == OCT_OP_ADD && asks[sum->mark] ? oct_behind_activation(sum->outputs[0]) : y;
 }
 
-/* A layer runs on codes when each tensor of it that gets a pair has a range, its result included (DESIGN 5.1): the others are held. */
+/* A layer runs on codes when each tensor of it that gets a pair has a range, its result included (DESIGN 5.1): the others are held.
+ */
 static oct_status hold_rangeless(job *j)
 {
     const oct_placement *p = &j->placement;
@@ -132,18 +138,23 @@ static oct_status place(job *j)
     return OCT_OK;
 }
 
-static float edge_scale(const job *j, const oct_qedge *e) { return j->params[j->placement.points[e->point].group].scale; }
+static float edge_scale(const job *j, const oct_qedge *e)
+{
+    return j->params[j->placement.points[e->point].group].scale;
+}
 
 /* --- Q/DQ pairs --- */
 
-static oct_status constant(oct_graph *g, const char *of, const char *what, oct_dtype dtype, int rank, const int64_t *dims, const void *data, oct_value **out)
+static oct_status constant(oct_graph *g, const char *of, const char *what, oct_dtype dtype, int rank, const int64_t *dims,
+                           const void *data, oct_value **out)
 {
     char *stem;
     OCT_TRY(oct_arena_printf(g->arena, &stem, "%s_%s", of, what));
     return oct_value_const(g, stem, dtype, rank, dims, data, out);
 }
 
-static oct_status named_value(oct_graph *g, const char *of, const char *what, oct_dtype dtype, const oct_shape *shape, oct_value **out)
+static oct_status named_value(oct_graph *g, const char *of, const char *what, oct_dtype dtype, const oct_shape *shape,
+                              oct_value **out)
 {
     char *stem;
     OCT_TRY(oct_arena_printf(g->arena, &stem, "%s_%s", of, what));
@@ -153,7 +164,8 @@ static oct_status named_value(oct_graph *g, const char *of, const char *what, oc
     return OCT_OK;
 }
 
-static oct_status node_of(oct_graph *g, oct_op op, const char *of, const char *what, oct_value *const in[3], oct_value *out, oct_node **n)
+static oct_status node_of(oct_graph *g, oct_op op, const char *of, const char *what, oct_value *const in[3], oct_value *out,
+                          oct_node **n)
 {
     char *name;
     OCT_TRY(oct_arena_printf(g->arena, &name, "%s_%s", of, what));
@@ -237,8 +249,8 @@ static oct_node *bias_sum(const oct_node *n, int *input)
     return row ? add : NULL;
 }
 
-/* Bias values on the grid that the engine rounds them to (DESIGN 3.5): still float in the file, but another runtime that computes the Q/DQ
- * form in float then adds the very numbers that the engine adds. Costs nothing: the engine would round them anyway. */
+/* Bias values on the grid that the engine rounds them to (DESIGN 3.5): still float in the file, but another runtime that computes
+ * the Q/DQ form in float then adds the very numbers that the engine adds. Costs nothing: the engine would round them anyway. */
 static oct_status put_bias_on_grid(job *j, oct_node *n, float input_scale, const float *scale, int64_t scales)
 {
     oct_graph *g = j->g;
@@ -247,7 +259,8 @@ static oct_status put_bias_on_grid(job *j, oct_node *n, float input_scale, const
     if (n->op == OCT_OP_MATMUL)
         at = bias_sum(n, &input);
     oct_value *b = at ? oct_node_in(at, input) : NULL, *out;
-    const float alpha = n->op == OCT_OP_GEMM ? oct_node_float(n, "alpha", 1) : 1, beta = n->op == OCT_OP_GEMM ? oct_node_float(n, "beta", 1) : 1;
+    const float alpha = n->op == OCT_OP_GEMM ? oct_node_float(n, "alpha", 1) : 1,
+                beta = n->op == OCT_OP_GEMM ? oct_node_float(n, "beta", 1) : 1;
     int64_t count;
     float *rounded;
     if (!b || beta == 0)
@@ -323,7 +336,8 @@ oct_status oct_insert_qdq(oct_graph *g, const oct_ranges *ranges, bool per_tenso
     oct_status s = OCT_OK;
     job j = {.g = g, .ranges = ranges, .per_tensor = per_tensor};
     OCT_TRY_DONE(place(&j));
-    OCT_TRY_DONE(oct_arena_alloc(g->arena, (j.placement.point_count + 1) * (int64_t)sizeof *j.dequantized, (void **)&j.dequantized));
+    OCT_TRY_DONE(
+        oct_arena_alloc(g->arena, (j.placement.point_count + 1) * (int64_t)sizeof *j.dequantized, (void **)&j.dequantized));
     OCT_TRY_DONE(insert(&j));
     OCT_TRY_DONE(oct_graph_set_meta(g, "octavo.scheme", ranges->scheme == OCT_SCHEME_AFFINE ? "affine" : "symmetric"));
     OCT_TRY_DONE(oct_graph_set_meta(g, "octavo.solver", ranges->method));

@@ -1,8 +1,8 @@
 /* pixels: u8 through one table of 256 codes or floats a channel, from any layout to any.
  *
  * Work goes in pieces of one row of pixels, or of the whole image where its rows lie one behind the other, all channels of a piece
- * together. Codes run through the span kernel of tables: planes each through their own, and into a small block where the channels shall lie
- * innermost; interleaved pixels as a whole through every table, of which masks then choose. */
+ * together. Codes run through the span kernel of tables: planes each through their own, and into a small block where the channels
+ * shall lie innermost; interleaved pixels as a whole through every table, of which masks then choose. */
 #include "rt/exec_loop.h"
 
 enum { PIECE = 1024, MOST_CHANNELS = 4, MASK = 64 * MOST_CHANNELS };
@@ -18,7 +18,7 @@ typedef void pixel_fn(const pixel_job *j, const uint8_t *x, uint8_t *y, int64_t 
 
 struct pixel_job {
     pixel_side in, out;
-    const uint8_t *table;         /* of channel 0; the next is table_step bytes on */
+    const uint8_t *table;                             /* of channel 0; the next is table_step bytes on */
     int64_t table_step, rows, cols, channels, pieces; /* rows of an image, pieces of a row */
     pixel_fn *piece;
     oct_table_span_fn *span;
@@ -84,7 +84,10 @@ static pixel_side side_of(const oct_view *v, int axis)
     return (pixel_side){v->data, v->strides[0] * size, v->strides[row] * size, v->strides[row + 1] * size, v->strides[axis] * size};
 }
 
-static bool is_interleaved(const pixel_side *s, int64_t channels) { return s->channel == 1 && s->col == channels; }
+static bool is_interleaved(const pixel_side *s, int64_t channels)
+{
+    return s->channel == 1 && s->col == channels;
+}
 
 static pixel_fn *choose(pixel_job *j)
 {
@@ -104,9 +107,15 @@ void oct_exec_pixels(oct_exec *x)
 {
     const oct_view *table = &x->in[1], *out = &x->out[0];
     const int axis = ((const oct_p_axis *)x->params)->axis, row = axis == 1 ? 2 : 1;
-    pixel_job j = {.in = side_of(&x->in[0], axis), .out = side_of(out, axis), .table = table->data,
-                   .table_step = table->dims[0] > 1 ? 256 * (int64_t)oct_dtype_size(out->dtype) : 0, .rows = out->dims[row], .cols = out->dims[row + 1],
-                   .channels = out->dims[axis], .ops = oct_exec_ops(x), .floats = out->dtype == OCT_F32};
+    pixel_job j = {.in = side_of(&x->in[0], axis),
+                   .out = side_of(out, axis),
+                   .table = table->data,
+                   .table_step = table->dims[0] > 1 ? 256 * (int64_t)oct_dtype_size(out->dtype) : 0,
+                   .rows = out->dims[row],
+                   .cols = out->dims[row + 1],
+                   .channels = out->dims[axis],
+                   .ops = oct_exec_ops(x),
+                   .floats = out->dtype == OCT_F32};
     j.span = oct_table_best(oct_exec_isa(x))->fn;
     j.piece = choose(&j);
     if (j.in.row == j.cols * j.in.col && j.out.row == j.cols * j.out.col) {
@@ -114,5 +123,6 @@ void oct_exec_pixels(oct_exec *x)
         j.rows = 1;
     }
     j.pieces = oct_div_up(j.cols, PIECE);
-    oct_exec_ranges(x, out->dims[0] * j.rows * j.pieces, oct_exec_per_unit(oct_min64(PIECE, j.cols) * j.channels), pixel_pieces, &j);
+    oct_exec_ranges(x, out->dims[0] * j.rows * j.pieces, oct_exec_per_unit(oct_min64(PIECE, j.cols) * j.channels), pixel_pieces,
+                    &j);
 }

@@ -1,5 +1,5 @@
-/* Changing a context's shape within its plan's profile: which plan runs, and where it comes from (the file, the context's own store, or
- * a new one).  DESIGN 5.7.  Contexts of one plan share nothing here, so they may change shape in parallel. */
+/* Changing a context's shape within its plan's profile: which plan runs, and where it comes from (the file, the context's own
+ * store, or a new one).  DESIGN 5.7.  Contexts of one plan share nothing here, so they may change shape in parallel. */
 #include <string.h>
 #include "rt/context.h"
 
@@ -8,10 +8,15 @@ static oct_status out_of_profile(const oct_plan *p, int32_t input, int axis, int
 {
     const char *name = oct_plan_string(p, p->inputs[input].name);
     if (!p->profile)
-        return oct_fail_node(oct_fail(OCT_ERR_USAGE, "input '%s': axis %d is %lld, the plan was built for %lld (a plan with a profile takes other shapes)", name, axis,
-                                      (long long)length, (long long)p->inputs[input].dims[axis]), name);
-    return oct_fail_node(oct_fail(OCT_ERR_USAGE, "input '%s': axis %d is %lld, the plan's profile allows %lld to %lld", name, axis, (long long)length,
-                                  (long long)p->profile[input].min[axis], (long long)p->profile[input].max[axis]), name);
+        return oct_fail_node(
+            oct_fail(OCT_ERR_USAGE,
+                     "input '%s': axis %d is %lld, the plan was built for %lld (a plan with a profile takes other shapes)", name,
+                     axis, (long long)length, (long long)p->inputs[input].dims[axis]),
+            name);
+    return oct_fail_node(oct_fail(OCT_ERR_USAGE, "input '%s': axis %d is %lld, the plan's profile allows %lld to %lld", name, axis,
+                                  (long long)length, (long long)p->profile[input].min[axis],
+                                  (long long)p->profile[input].max[axis]),
+                         name);
 }
 
 static oct_status check_dims(const oct_plan *p, int32_t input, int rank, const int64_t *dims)
@@ -53,12 +58,17 @@ oct_status oct_context_unsettled(const oct_context *c)
     axis_pair at = {0};
     (void)find_conflict(c, &at);
     const char *a = oct_plan_string(p, p->inputs[at.input[0]].name), *b = oct_plan_string(p, p->inputs[at.input[1]].name);
-    return oct_fail_node(oct_fail(OCT_ERR_USAGE, "axis %d of input '%s' is %lld and axis %d of input '%s' is %lld: they must be equal", at.axis[0], a,
-                                  (long long)c->dims[at.input[0]][at.axis[0]], at.axis[1], b, (long long)c->dims[at.input[1]][at.axis[1]]), b);
+    return oct_fail_node(
+        oct_fail(OCT_ERR_USAGE, "axis %d of input '%s' is %lld and axis %d of input '%s' is %lld: they must be equal", at.axis[0],
+                 a, (long long)c->dims[at.input[0]][at.axis[0]], at.axis[1], b, (long long)c->dims[at.input[1]][at.axis[1]]),
+        b);
 }
 
 /* --- plans --- */
-static bool fits(const oct_context *c, const oct_plan *p) { return oct_plan_has_dims(p, (const int64_t(*)[OCT_MAX_RANK])c->dims); }
+static bool fits(const oct_context *c, const oct_plan *p)
+{
+    return oct_plan_has_dims(p, (const int64_t(*)[OCT_MAX_RANK])c->dims);
+}
 
 /* Puts a plan in front of the store; the one that was used longest ago, but not the active one, leaves a full store. */
 static void keep(oct_context *c, oct_plan *plan)
@@ -78,7 +88,8 @@ static oct_status make_plan(oct_context *c, oct_plan **out)
 {
     oct_plan *made = NULL;
     if (!oct_plan_for_shape)
-        return oct_fail(OCT_ERR_UNSUPPORTED, "the plan file holds plans for the shapes min, opt and max of its profile only; liboctavo makes the others, liboctavo_rt does not");
+        return oct_fail(OCT_ERR_UNSUPPORTED, "the plan file holds plans for the shapes min, opt and max of its profile only; "
+                                             "liboctavo makes the others, liboctavo_rt does not");
     OCT_TRY(oct_plan_for_shape(c->plan, (const int64_t(*)[OCT_MAX_RANK])c->dims, &made));
     if (!oct_plan_same_ports(c->plan, made) || !fits(c, made)) {
         oct_plan_destroy(made);

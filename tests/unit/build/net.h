@@ -14,10 +14,10 @@
 #include "build/build.h"
 #include "build/tactics.h"
 
-#define OK(call)                                                  \
-    do {                                                          \
-        if ((call) != OCT_OK)                                     \
-            fail_msg("%s: %s", #call, oct_last_error()->message); \
+#define OK(call)                                                                                                                   \
+    do {                                                                                                                           \
+        if ((call) != OCT_OK)                                                                                                      \
+            fail_msg("%s: %s", #call, oct_last_error()->message);                                                                  \
     } while (0)
 
 /* The level in force, so that OCTAVO_ISA reaches these tests too. */

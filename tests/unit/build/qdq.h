@@ -13,10 +13,10 @@
 #include "build/build.h"
 #include "onnx/model.h"
 
-#define OK(expr)                                              \
-    do {                                                      \
-        if ((expr) != OCT_OK)                                 \
-            fail_msg("%s: %s", #expr, oct_last_error()->message); \
+#define OK(expr)                                                                                                                   \
+    do {                                                                                                                           \
+        if ((expr) != OCT_OK)                                                                                                      \
+            fail_msg("%s: %s", #expr, oct_last_error()->message);                                                                  \
     } while (0)
 
 static inline oct_graph *qdq_graph(void)
@@ -44,8 +44,14 @@ static inline oct_value *qdq_const(oct_graph *g, const char *stem, oct_dtype t, 
     OK(oct_value_const(g, stem, t, rank, dims, data, &v));
     return v;
 }
-static inline oct_value *qdq_scale(oct_graph *g, float s) { return qdq_const(g, "s", OCT_F32, 0, NULL, &s); }
-static inline oct_value *qdq_zero(oct_graph *g, uint8_t z) { return qdq_const(g, "z", OCT_U8, 0, NULL, &z); }
+static inline oct_value *qdq_scale(oct_graph *g, float s)
+{
+    return qdq_const(g, "s", OCT_F32, 0, NULL, &s);
+}
+static inline oct_value *qdq_zero(oct_graph *g, uint8_t z)
+{
+    return qdq_const(g, "z", OCT_U8, 0, NULL, &z);
+}
 
 /* y = op(a, b, c): NULL inputs at the end are left out; the value has the node's name. */
 static inline oct_node *qdq_node(oct_graph *g, oct_op o, const char *name, oct_value *a, oct_value *b, oct_value *c)

@@ -11,7 +11,9 @@ static void fill_ranges(const oct_model *m, oct_ranges *r)
 {
     for (int64_t i = 0; i < m->graph->value_count; i++)
         if (!m->graph->values[i]->data && m->graph->values[i]->dtype == OCT_F32)
-            OK(oct_ranges_put(r, &(oct_range_entry){.tensor = (char *)(uintptr_t)m->graph->values[i]->name, .min = -1, .max = 2, .solver = "max", .error = -1}));
+            OK(oct_ranges_put(
+                r, &(oct_range_entry){
+                       .tensor = (char *)(uintptr_t)m->graph->values[i]->name, .min = -1, .max = 2, .solver = "max", .error = -1}));
 }
 
 static oct_builder *calibrated(const oct_model *m)
@@ -91,7 +93,8 @@ static void ranges__one_missing__its_layers_are_float_and_name_it(void **state)
     assert_int_equal(s->precision, OCT_PREC_FLOAT);
     assert_string_equal(oct_plan_string(p, s->reason), "tensor 'b' has no range");
     cJSON *report = report_of(b);
-    assert_non_null(strstr(cJSON_GetObjectItem(report, "notes")->child->valuestring, "stay in float: tensor 'b' has no range, tensor 's' has no range"));
+    assert_non_null(strstr(cJSON_GetObjectItem(report, "notes")->child->valuestring,
+                           "stay in float: tensor 'b' has no range, tensor 's' has no range"));
     cJSON_Delete(report);
     oct_plan_destroy(p);
     oct_builder_destroy(b);
@@ -211,7 +214,8 @@ static void search__wish_for_int8__float_plan_is_no_candidate(void **state)
     OK(oct_builder_build(b, &(oct_build_options){.obey = true}, &p)); /* fails if c0 came out in float */
     cJSON *report = report_of(b);
     const cJSON *c;
-    cJSON_ArrayForEach(c, cJSON_GetObjectItem(report, "candidates")) assert_string_not_equal(cJSON_GetObjectItem(c, "name")->valuestring, "float");
+    cJSON_ArrayForEach(c, cJSON_GetObjectItem(report, "candidates"))
+        assert_string_not_equal(cJSON_GetObjectItem(c, "name")->valuestring, "float");
     cJSON_Delete(report);
     oct_plan_destroy(p);
     oct_builder_destroy(b);

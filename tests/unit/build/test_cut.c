@@ -17,7 +17,10 @@ typedef struct energy {
 } energy;
 
 /* Whole microseconds: sums are exact. */
-static double random_cost(oct_rng *rng, int most) { return 1e-6 * (double)(oct_rng_next(rng) % (uint64_t)most); }
+static double random_cost(oct_rng *rng, int most)
+{
+    return 1e-6 * (double)(oct_rng_next(rng) % (uint64_t)most);
+}
 
 static energy random_energy(oct_rng *rng)
 {

@@ -1,5 +1,5 @@
-/* The energy of the precision choice against trying everything: for each set of held units the real placement is asked what it would do, and
- * its cost is added up the plain way. */
+/* The energy of the precision choice against trying everything: for each set of held units the real placement is asked what it
+ * would do, and its cost is added up the plain way. */
 #include "unit/quant/graphs.h"
 
 #include <stdio.h>
@@ -7,7 +7,8 @@
 
 enum { MAX_UNITS = 12, ROUNDS = 60 };
 
-/* Cost of what placement makes of the held nodes, without any of the energy's reasoning. *consistent: every unit is wholly one or the other. */
+/* Cost of what placement makes of the held nodes, without any of the energy's reasoning. *consistent: every unit is wholly one or
+ * the other. */
 static double cost_of(const oct_units *u, const bool *hold, bool *consistent)
 {
     oct_graph *g;
@@ -55,7 +56,10 @@ static double cost_of(const oct_units *u, const bool *hold, bool *consistent)
     return sum;
 }
 
-static double random_time(oct_rng *rng) { return 1e-6 * (double)(1 + oct_rng_below(rng, 30)); }
+static double random_time(oct_rng *rng)
+{
+    return 1e-6 * (double)(1 + oct_rng_below(rng, 30));
+}
 
 /* Units as the plans fuse them: a product with its activation, a sum with the product in front of it. */
 static void join_chains(oct_units *u)
@@ -64,7 +68,8 @@ static void join_chains(oct_units *u)
         const oct_node *n = u->g->nodes[i];
         for (int k = 0; k < n->input_count; k++) {
             const oct_value *v = n->inputs[k];
-            bool joins = v->producer && oct_value_only_user(v) && (n->op == OCT_OP_RELU || (n->op == OCT_OP_ADD && v->producer->op == OCT_OP_CONV));
+            bool joins = v->producer && oct_value_only_user(v) &&
+                         (n->op == OCT_OP_RELU || (n->op == OCT_OP_ADD && v->producer->op == OCT_OP_CONV));
             int32_t from = joins ? u->unit[v->producer->mark] : 0, to = u->unit[i];
             for (int64_t j = 0; joins && j < u->g->node_count; j++)
                 if (u->unit[j] == from || u->unit[j] == to)
@@ -110,7 +115,8 @@ static void check_net(oct_model *m, uint64_t seed)
         OK(oct_energy_minimise(&u, hold));
         double got = cost_of(&u, hold, &consistent);
         if (!consistent || got > best + 1e-12)
-            fail_msg("seed %llu, round %d: %.3f us%s, the least is %.3f", (unsigned long long)seed, round, got * 1e6, consistent ? "" : " (not what placement does)", best * 1e6);
+            fail_msg("seed %llu, round %d: %.3f us%s, the least is %.3f", (unsigned long long)seed, round, got * 1e6,
+                     consistent ? "" : " (not what placement does)", best * 1e6);
         free(hold);
         oct_units_destroy(&u);
     }

@@ -1,5 +1,5 @@
-/* Plans for a range of shapes: what a context makes from the recipe equals a build for that shape, also when many do so at once and more
- * shapes come than are kept; damaged recipes are refused; refit and ports. */
+/* Plans for a range of shapes: what a context makes from the recipe equals a build for that shape, also when many do so at once and
+ * more shapes come than are kept; damaged recipes are refused; refit and ports. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,10 +14,10 @@
 #include "onnx/model.h"
 #include "plan/plan.h"
 
-#define OK(call)                                                                       \
-    do {                                                                               \
-        if ((call) != OCT_OK)                                                          \
-            fail_msg("%s: %s", #call, oct_last_error()->message);                      \
+#define OK(call)                                                                                                                   \
+    do {                                                                                                                           \
+        if ((call) != OCT_OK)                                                                                                      \
+            fail_msg("%s: %s", #call, oct_last_error()->message);                                                                  \
     } while (0)
 
 enum { C = 3, OC = 6, SIDE = 9, LEAST = 4, MOST = 24, ROOM = 2 * C * MOST * MOST };
@@ -100,8 +100,8 @@ static bool run(oct_context *c, int64_t n, int64_t h, int64_t w, oct_tensor *y)
     const int64_t dims[4] = {n, C, h, w};
     oct_tensor t = {.data = x, .dtype = OCT_F32, .rank = 4, .dims = {n, C, h, w}};
     fill(x, n * C * h * w);
-    return oct_context_set_shape(c, "x", 4, dims) == OCT_OK && oct_context_set_input(c, "x", &t) == OCT_OK && oct_context_run(c) == OCT_OK &&
-           oct_context_get_output(c, "y", y) == OCT_OK;
+    return oct_context_set_shape(c, "x", 4, dims) == OCT_OK && oct_context_set_input(c, "x", &t) == OCT_OK &&
+           oct_context_run(c) == OCT_OK && oct_context_get_output(c, "y", y) == OCT_OK;
 }
 
 /* Output of a build for one shape; free() it. */
@@ -212,7 +212,8 @@ static void recipe__written_and_read__says_the_same(void **state)
     OK(oct_recipe_hold(r, "conv", "a reason with \"quotes\""));
     OK(oct_recipe_set_io(r, "x", OCT_IO_PIXELS_NHWC, 1));
     OK(oct_tactics_parse("qconv qconv_ref 0 conv\n", &r->tactics));
-    OK(oct_recipe_write(r, m, &(oct_build_options){.batch = 4, .dims = dims, .dim_count = 2, .taps = taps, .tap_count = 1}, &data, &size));
+    OK(oct_recipe_write(r, m, &(oct_build_options){.batch = 4, .dims = dims, .dim_count = 2, .taps = taps, .tap_count = 1}, &data,
+                        &size));
     OK(oct_recipe_read(data, size, &back));
     assert_int_equal(back.opts.batch, 4);
     assert_int_equal(back.opts.dim_count, 2);
@@ -225,7 +226,8 @@ static void recipe__written_and_read__says_the_same(void **state)
     assert_string_equal(oct_tactics_kernel(back.recipe->tactics, 0), "qconv_ref");
     assert_int_equal(back.recipe->ranges->scheme, OCT_SCHEME_SYMMETRIC);
     assert_true(oct_ranges_find(back.recipe->ranges, "x")->max == 0.3f);
-    assert_memory_equal(oct_value_find(back.model->graph, "w")->data, oct_value_find(m->graph, "w")->data, sizeof(float) * OC * C * 9);
+    assert_memory_equal(oct_value_find(back.model->graph, "w")->data, oct_value_find(m->graph, "w")->data,
+                        sizeof(float) * OC * C * 9);
     oct_stored_recipe_free(&back);
     free(data);
     oct_recipe_destroy(r);

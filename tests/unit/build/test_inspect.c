@@ -61,11 +61,15 @@ static void inspect__int8_conv__says_all_that_was_fused_and_moved(void **state)
     assert_non_null(k);
     assert_int_equal((int)number(s, "weight_bytes"), (int)(oct_qconv_panel_bytes(k->nr, 1, 8) * ((8 + k->nr - 1) / k->nr)));
     assert_int_equal((int)number(s, "bytes"), 2 * 8 * 16 + (int)number(s, "weight_bytes"));
-    const cJSON *in = cJSON_GetArrayItem(cJSON_GetObjectItem(s, "inputs"), 0), *out = cJSON_GetArrayItem(cJSON_GetObjectItem(s, "outputs"), 0);
+    const cJSON *in = cJSON_GetArrayItem(cJSON_GetObjectItem(s, "inputs"), 0),
+                *out = cJSON_GetArrayItem(cJSON_GetObjectItem(s, "outputs"), 0);
     assert_true(number(in, "scale") == 0.5 && number(in, "zero") == 128 && number(out, "scale") == 2 && number(out, "zero") == 3);
     assert_string_equal(text(out, "dtype"), "uint8");
     assert_string_equal(text(out, "format"), "nhwc");
-    assert_string_equal(text(cJSON_GetArrayItem(cJSON_GetObjectItem(cJSON_GetArrayItem(cJSON_GetObjectItem(root, "steps"), 0), "inputs"), 0), "format"), "plain");
+    assert_string_equal(
+        text(cJSON_GetArrayItem(cJSON_GetObjectItem(cJSON_GetArrayItem(cJSON_GetObjectItem(root, "steps"), 0), "inputs"), 0),
+             "format"),
+        "plain");
     cJSON_Delete(root);
     oct_model_destroy(m);
 }
@@ -109,7 +113,8 @@ static void inspect__reasons_with_names__are_counted_by_kind(void **state)
     static const int8_t w[4] = {1, 2, 3, 4};
     oct_graph *g = qdq_graph();
     oct_value *x = qdq_input(g, "x", 4, (int64_t[]){1, 2, 4, 4});
-    oct_value *a = qdq_conv(g, "a", x, 2, 2, w, 1), *t = qdq_op(g, OCT_OP_TANH, "t", a, NULL, NULL), *b = qdq_conv(g, "b", t, 2, 2, w, 1);
+    oct_value *a = qdq_conv(g, "a", x, 2, 2, w, 1), *t = qdq_op(g, OCT_OP_TANH, "t", a, NULL, NULL),
+              *b = qdq_conv(g, "b", t, 2, 2, w, 1);
     oct_model *m = qdq_model(g, qdq_pair(g, "b", b, 1, 0));
     cJSON *root = inspect(m, false);
     const cJSON *reasons = cJSON_GetObjectItem(cJSON_GetObjectItem(root, "summary"), "reasons");
@@ -170,8 +175,10 @@ static void peak__level_without_a_loop__is_0(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(inspect__int8_conv__says_all_that_was_fused_and_moved), cmocka_unit_test(inspect__summary__counts_the_steps_and_their_reasons),
-        cmocka_unit_test(inspect__reasons_with_names__are_counted_by_kind),      cmocka_unit_test(profile__bytes__are_those_of_the_inspector),
+        cmocka_unit_test(inspect__int8_conv__says_all_that_was_fused_and_moved),
+        cmocka_unit_test(inspect__summary__counts_the_steps_and_their_reasons),
+        cmocka_unit_test(inspect__reasons_with_names__are_counted_by_kind),
+        cmocka_unit_test(profile__bytes__are_those_of_the_inspector),
         cmocka_unit_test(peak__level_without_a_loop__is_0),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

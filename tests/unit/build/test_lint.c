@@ -14,8 +14,14 @@ static void fill_weights(void)
         weights[i] = (int8_t)(i == 3 ? 127 : (i * 37) % 101 - 50);
 }
 
-static oct_value *x_in(oct_graph *g) { return qdq_input(g, "x", 4, (int64_t[]){1, C, SIDE, SIDE}); }
-static oct_value *conv(oct_graph *g, const char *name, oct_value *x) { return qdq_conv(g, name, x, C, C, weights, 0.01f); }
+static oct_value *x_in(oct_graph *g)
+{
+    return qdq_input(g, "x", 4, (int64_t[]){1, C, SIDE, SIDE});
+}
+static oct_value *conv(oct_graph *g, const char *name, oct_value *x)
+{
+    return qdq_conv(g, name, x, C, C, weights, 0.01f);
+}
 
 /* How many findings of a rule the model gives; *message is the last one's. The model is destroyed. */
 static int count(oct_model *m, const char *rule, char message[512])
@@ -27,9 +33,11 @@ static int count(oct_model *m, const char *rule, char message[512])
     assert_true(cJSON_IsArray(list));
     cJSON_ArrayForEach(f, list)
     {
-        const char *step = cJSON_GetStringValue(cJSON_GetObjectItem(f, "step")), *tensor = cJSON_GetStringValue(cJSON_GetObjectItem(f, "tensor"));
+        const char *step = cJSON_GetStringValue(cJSON_GetObjectItem(f, "step")),
+                   *tensor = cJSON_GetStringValue(cJSON_GetObjectItem(f, "tensor"));
         assert_true(!step != !tensor);
-        assert_true(*cJSON_GetStringValue(cJSON_GetObjectItem(f, "hint")) && *cJSON_GetStringValue(cJSON_GetObjectItem(f, "message")));
+        assert_true(*cJSON_GetStringValue(cJSON_GetObjectItem(f, "hint")) &&
+                    *cJSON_GetStringValue(cJSON_GetObjectItem(f, "message")));
         if (strcmp(cJSON_GetStringValue(cJSON_GetObjectItem(f, "rule")), rule) != 0)
             continue;
         n++;
@@ -60,8 +68,9 @@ static oct_model *clean(void)
 static void lint__clean_model__has_no_finding(void **state)
 {
     (void)state;
-    static const char *const rules[] = {"leftover-quantize", "leftover-dequantize", "int8-float-quantize", "float-residual", "concat-scales",
-                                        "requantize", "wasted-lanes", "dead-channel", "clipped-weights", "unused-codes"};
+    static const char *const rules[] = {"leftover-quantize", "leftover-dequantize", "int8-float-quantize", "float-residual",
+                                        "concat-scales",     "requantize",          "wasted-lanes",        "dead-channel",
+                                        "clipped-weights",   "unused-codes"};
     for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
         expect(clean(), rules[i], 0, "");
 }
@@ -122,10 +131,12 @@ static void concat_scales__one_input_with_another_scale__is_found(void **state)
     for (int equal = 0; equal < 2; equal++) {
         oct_graph *g = qdq_graph();
         oct_value *x = qdq_pair(g, "x", x_in(g), 0.02f, 128);
-        oct_value *a = qdq_pair(g, "a", conv(g, "conv1", x), 0.02f, 128), *b = qdq_pair(g, "b", conv(g, "conv2", x), equal ? 0.02f : 0.03f, 128);
+        oct_value *a = qdq_pair(g, "a", conv(g, "conv1", x), 0.02f, 128),
+                  *b = qdq_pair(g, "b", conv(g, "conv2", x), equal ? 0.02f : 0.03f, 128);
         oct_node *n = qdq_node(g, OCT_OP_CONCAT, "cat", a, b, NULL);
         OK(oct_node_set_int(g, n, "axis", 1));
-        expect(qdq_model(g, qdq_conv(g, "conv3", qdq_pair(g, "cat", n->outputs[0], 0.02f, 128), C, 2 * C, weights, 0.01f)), "concat-scales", !equal, "cat: an input of scale 0.03");
+        expect(qdq_model(g, qdq_conv(g, "conv3", qdq_pair(g, "cat", n->outputs[0], 0.02f, 128), C, 2 * C, weights, 0.01f)),
+               "concat-scales", !equal, "cat: an input of scale 0.03");
     }
 }
 
@@ -145,7 +156,8 @@ static void wasted_lanes__one_channel_too_many__is_found(void **state)
     (void)state;
     for (int64_t oc = 16; oc <= 17; oc++) {
         oct_graph *g = qdq_graph();
-        expect(qdq_model(g, qdq_conv(g, "conv1", qdq_pair(g, "x", x_in(g), 0.02f, 128), oc, C, weights, 0.01f)), "wasted-lanes", oc == 17, "17 output channels");
+        expect(qdq_model(g, qdq_conv(g, "conv1", qdq_pair(g, "x", x_in(g), 0.02f, 128), oc, C, weights, 0.01f)), "wasted-lanes",
+               oc == 17, "17 output channels");
     }
 }
 
@@ -157,7 +169,8 @@ static void dead_channel__weights_all_zero__is_found(void **state)
     memset(w + 5 * C, 0, C);
     memset(w + 9 * C, 0, C);
     oct_graph *g = qdq_graph();
-    expect(qdq_model(g, qdq_conv(g, "conv1", qdq_pair(g, "x", x_in(g), 0.02f, 128), C, C, w, 0.01f)), "dead-channel", 1, "2 of 16 output channels of 'conv1'");
+    expect(qdq_model(g, qdq_conv(g, "conv1", qdq_pair(g, "x", x_in(g), 0.02f, 128), C, C, w, 0.01f)), "dead-channel", 1,
+           "2 of 16 output channels of 'conv1'");
 }
 
 static void clipped_weights__many_at_the_limit__is_found_with_its_share(void **state)
@@ -169,7 +182,8 @@ static void clipped_weights__many_at_the_limit__is_found_with_its_share(void **s
         w[i] = i % 8 ? 127 : -127;
     w[3] = 1;
     oct_graph *g = qdq_graph();
-    expect(qdq_model(g, qdq_conv(g, "conv1", qdq_pair(g, "x", x_in(g), 0.02f, 128), C, C, w, 0.01f)), "clipped-weights", 1, "25.0 %");
+    expect(qdq_model(g, qdq_conv(g, "conv1", qdq_pair(g, "x", x_in(g), 0.02f, 128), C, C, w, 0.01f)), "clipped-weights", 1,
+           "25.0 %");
 }
 
 /* One scale a channel puts one weight of each channel at the limit, as it must. */
@@ -187,10 +201,12 @@ static void clipped_weights__scale_per_channel__one_each_is_no_finding(void **st
     for (int per_channel = 0; per_channel < 2; per_channel++) {
         oct_graph *g = qdq_graph();
         oct_value *codes = qdq_const(g, "w", OCT_S8, 4, dims, wd);
-        oct_node *w = qdq_node(g, OCT_OP_DEQUANTIZE, "w_dq", codes, per_channel ? qdq_const(g, "s", OCT_F32, 1, &n, s) : qdq_scale(g, 0.01f),
-                               per_channel ? qdq_const(g, "z", OCT_S8, 1, &n, z) : qdq_const(g, "z", OCT_S8, 0, NULL, z));
+        oct_node *w =
+            qdq_node(g, OCT_OP_DEQUANTIZE, "w_dq", codes, per_channel ? qdq_const(g, "s", OCT_F32, 1, &n, s) : qdq_scale(g, 0.01f),
+                     per_channel ? qdq_const(g, "z", OCT_S8, 1, &n, z) : qdq_const(g, "z", OCT_S8, 0, NULL, z));
         OK(oct_node_set_int(g, w, "axis", 0));
-        expect(qdq_model(g, qdq_op(g, OCT_OP_CONV, "conv1", qdq_pair(g, "x", x_in(g), 0.02f, 128), w->outputs[0], NULL)), "clipped-weights", !per_channel, "6.2 %");
+        expect(qdq_model(g, qdq_op(g, OCT_OP_CONV, "conv1", qdq_pair(g, "x", x_in(g), 0.02f, 128), w->outputs[0], NULL)),
+               "clipped-weights", !per_channel, "6.2 %");
     }
 }
 
@@ -203,12 +219,14 @@ static void unused_codes__scale_far_above_the_worst_case__is_found(void **state)
     for (int wide = 0; wide < 2; wide++) {
         oct_graph *g = qdq_graph();
         oct_value *a = qdq_conv(g, "conv1", qdq_pair(g, "x", x_in(g), 0.02f, 128), C, C, ones, 1);
-        expect(qdq_model(g, conv(g, "conv2", qdq_pair(g, "a", a, wide ? 10 : 0.32f, 128))), "unused-codes", wide, "a_q: only 9 of 256");
+        expect(qdq_model(g, conv(g, "conv2", qdq_pair(g, "a", a, wide ? 10 : 0.32f, 128))), "unused-codes", wide,
+               "a_q: only 9 of 256");
     }
     /* The sum adds what the residual can hold, the clamp takes away. */
     for (int clamp = 0; clamp < 2; clamp++) {
         oct_graph *g = qdq_graph();
-        oct_value *x = qdq_pair(g, "x", x_in(g), 0.02f, 128), *sum = qdq_op(g, OCT_OP_ADD, "sum", qdq_conv(g, "conv1", x, C, C, ones, 1), x, NULL);
+        oct_value *x = qdq_pair(g, "x", x_in(g), 0.02f, 128),
+                  *sum = qdq_op(g, OCT_OP_ADD, "sum", qdq_conv(g, "conv1", x, C, C, ones, 1), x, NULL);
         if (clamp)
             sum = qdq_op(g, OCT_OP_CLIP, "clip", sum, qdq_scale(g, 0), qdq_scale(g, 6));
         expect(qdq_model(g, conv(g, "conv2", qdq_pair(g, "a", sum, 0.35f, 128))), "unused-codes", clamp, "only 18 of 256");

@@ -1,5 +1,5 @@
-/* ConvInteger and MatMulInteger against plain loops, and DynamicQuantizeLinear: the same bytes on every level this CPU has and for any number of
- * threads; zero points constant, absent, or computed at run time. */
+/* ConvInteger and MatMulInteger against plain loops, and DynamicQuantizeLinear: the same bytes on every level this CPU has and for
+ * any number of threads; zero points constant, absent, or computed at run time. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,10 +12,10 @@
 #include "build/build.h"
 #include "num/num.h"
 
-#define OK(call)                                                                       \
-    do {                                                                               \
-        if ((call) != OCT_OK)                                                          \
-            fail_msg("%s: %s", #call, oct_last_error()->message);                      \
+#define OK(call)                                                                                                                   \
+    do {                                                                                                                           \
+        if ((call) != OCT_OK)                                                                                                      \
+            fail_msg("%s: %s", #call, oct_last_error()->message);                                                                  \
     } while (0)
 
 enum { ROUNDS = 200, MAX = 1 << 15 };
@@ -30,11 +30,26 @@ typedef struct layer {
     int32_t want[MAX];
 } layer;
 
-static int between(oct_rng *r, int lo, int hi) { return lo + (int)oct_rng_below(r, (uint64_t)(hi - lo + 1)); }
-static int code_of(const uint8_t *p, int64_t i, oct_dtype t) { return t == OCT_S8 ? (int8_t)p[i] : p[i]; }
-static int64_t x_count(const layer *k) { return k->kh ? (int64_t)k->n * k->c * k->h * k->w : (int64_t)k->n * k->c; }
-static int64_t w_count(const layer *k) { return k->kh ? (int64_t)k->oc * (k->c / k->groups) * k->kh * k->kw : (int64_t)k->c * k->oc; }
-static int64_t y_count(const layer *k) { return k->kh ? (int64_t)k->n * k->oc * k->oh * k->ow : (int64_t)k->n * k->oc; }
+static int between(oct_rng *r, int lo, int hi)
+{
+    return lo + (int)oct_rng_below(r, (uint64_t)(hi - lo + 1));
+}
+static int code_of(const uint8_t *p, int64_t i, oct_dtype t)
+{
+    return t == OCT_S8 ? (int8_t)p[i] : p[i];
+}
+static int64_t x_count(const layer *k)
+{
+    return k->kh ? (int64_t)k->n * k->c * k->h * k->w : (int64_t)k->n * k->c;
+}
+static int64_t w_count(const layer *k)
+{
+    return k->kh ? (int64_t)k->oc * (k->c / k->groups) * k->kh * k->kw : (int64_t)k->c * k->oc;
+}
+static int64_t y_count(const layer *k)
+{
+    return k->kh ? (int64_t)k->n * k->oc * k->oh * k->ow : (int64_t)k->n * k->oc;
+}
 
 static bool draw(oct_rng *r, layer *k)
 {
@@ -54,7 +69,8 @@ static bool draw(oct_rng *r, layer *k)
     k->dw = between(r, 1, 2);
     for (int i = 0; i < 4; i++)
         k->pads[i] = between(r, 0, 2);
-    const int reach_h = k->h + k->pads[0] + k->pads[2] - ((k->kh - 1) * k->dh + 1), reach_w = k->w + k->pads[1] + k->pads[3] - ((k->kw - 1) * k->dw + 1);
+    const int reach_h = k->h + k->pads[0] + k->pads[2] - ((k->kh - 1) * k->dh + 1),
+              reach_w = k->w + k->pads[1] + k->pads[3] - ((k->kw - 1) * k->dw + 1);
     k->oh = reach_h / k->sh + 1;
     k->ow = reach_w / k->sw + 1;
     k->x_type = oct_rng_below(r, 2) ? OCT_U8 : OCT_S8;
@@ -71,7 +87,10 @@ static bool draw(oct_rng *r, layer *k)
     return (k->kh == 0 || (reach_h >= 0 && reach_w >= 0)) && x_count(k) <= MAX && w_count(k) <= MAX && y_count(k) <= MAX;
 }
 
-static int zero_of(const layer *k, int oc) { return k->zw_count == 0 ? 0 : k->zw[k->zw_count == 1 ? 0 : oc]; }
+static int zero_of(const layer *k, int oc)
+{
+    return k->zw_count == 0 ? 0 : k->zw[k->zw_count == 1 ? 0 : oc];
+}
 
 static void want_conv(layer *k)
 {
@@ -84,10 +103,12 @@ static void want_conv(layer *k)
                     for (int i = 0; i < icg; i++)
                         for (int ky = 0; ky < k->kh; ky++)
                             for (int kx = 0; kx < k->kw; kx++) {
-                                const int iy = oy * k->sh - k->pads[0] + ky * k->dh, ix = ox * k->sw - k->pads[1] + kx * k->dw, ch = o / ocg * icg + i;
+                                const int iy = oy * k->sh - k->pads[0] + ky * k->dh, ix = ox * k->sw - k->pads[1] + kx * k->dw,
+                                          ch = o / ocg * icg + i;
                                 if (iy >= 0 && iy < k->h && ix >= 0 && ix < k->w)
                                     *y += (code_of(k->x, ((int64_t)(n * k->c + ch) * k->h + iy) * k->w + ix, k->x_type) - k->zx) *
-                                          (code_of(k->codes, ((int64_t)(o * icg + i) * k->kh + ky) * k->kw + kx, k->w_type) - zero_of(k, o));
+                                          (code_of(k->codes, ((int64_t)(o * icg + i) * k->kh + ky) * k->kw + kx, k->w_type) -
+                                           zero_of(k, o));
                             }
 }
 
@@ -96,7 +117,8 @@ static void want_matmul(layer *k)
     for (int n = 0; n < k->n; n++)
         for (int o = 0; o < k->oc; o++)
             for (int i = 0; i < k->c; i++)
-                k->want[n * k->oc + o] += (code_of(k->x, n * k->c + i, k->x_type) - k->zx) * (code_of(k->codes, i * k->oc + o, k->w_type) - zero_of(k, o));
+                k->want[n * k->oc + o] += (code_of(k->x, n * k->c + i, k->x_type) - k->zx) *
+                                          (code_of(k->codes, i * k->oc + o, k->w_type) - zero_of(k, o));
 }
 
 static oct_value *input(oct_graph *g, const char *name, oct_dtype t, int rank, const int64_t *dims)
@@ -120,7 +142,8 @@ static oct_graph *graph_of(const layer *k)
     const int rank = k->kh ? 4 : 2;
     OK(oct_graph_create("g", &g));
     in[0] = input(g, "x", k->x_type, rank, k->kh ? (int64_t[]){k->n, k->c, k->h, k->w} : (int64_t[]){k->n, k->c});
-    OK(oct_value_const(g, "w", k->w_type, rank, k->kh ? (int64_t[]){k->oc, k->c / k->groups, k->kh, k->kw} : (int64_t[]){k->c, k->oc}, k->codes, &in[1]));
+    OK(oct_value_const(g, "w", k->w_type, rank,
+                       k->kh ? (int64_t[]){k->oc, k->c / k->groups, k->kh, k->kw} : (int64_t[]){k->c, k->oc}, k->codes, &in[1]));
     if (k->zero == GIVEN)
         in[2] = input(g, "z", k->x_type, 0, NULL);
     else if (k->zero == CONSTANT)
@@ -169,7 +192,8 @@ static void sums__random_layers__match_plain_loops_on_every_level(void **state)
             oct_tensor y;
             OK(oct_build_lower(g, (oct_isa)isa, &plan));
             OK(oct_context_create(plan, 1 + round % 3, &c));
-            set_input(c, "x", k->x_type, k->kh ? 4 : 2, k->kh ? (int64_t[]){k->n, k->c, k->h, k->w} : (int64_t[]){k->n, k->c}, k->x);
+            set_input(c, "x", k->x_type, k->kh ? 4 : 2, k->kh ? (int64_t[]){k->n, k->c, k->h, k->w} : (int64_t[]){k->n, k->c},
+                      k->x);
             if (k->zero == GIVEN)
                 set_input(c, "z", k->x_type, 0, NULL, &zx);
             OK(oct_context_run(c));

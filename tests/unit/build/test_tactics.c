@@ -1,4 +1,5 @@
-/* Tactics: every kernel can be drawn and gives the same bytes, decisions replay exactly, travel as text, and follow the timing cache. */
+/* Tactics: every kernel can be drawn and gives the same bytes, decisions replay exactly, travel as text, and follow the timing
+ * cache. */
 #include "net.h"
 
 #include <math.h>
@@ -9,7 +10,8 @@
 static oct_timer *timer(bool deterministic, const char *cache)
 {
     oct_timer *t;
-    OK(oct_timer_create(&(oct_timer_options){.threads = 1, .rounds = 2, .deterministic = deterministic, .cache = cache}, net_isa(), &t));
+    OK(oct_timer_create(&(oct_timer_options){.threads = 1, .rounds = 2, .deterministic = deterministic, .cache = cache}, net_isa(),
+                        &t));
     return t;
 }
 
@@ -43,8 +45,9 @@ static void expect_all_seen(oct_tactics *const *drawn, const oct_family *familie
 
 static void random_tactics__int8_net__reach_every_kernel_and_give_the_same_bytes(void **state)
 {
-    static const oct_family families[] = {OCT_FAMILY_qconv, OCT_FAMILY_qdw, OCT_FAMILY_quantize, OCT_FAMILY_dequantize, OCT_FAMILY_table, OCT_FAMILY_qadd,
-                                          OCT_FAMILY_qmul, OCT_FAMILY_maxpool_u8, OCT_FAMILY_avgpool_u8};
+    static const oct_family families[] = {OCT_FAMILY_qconv,      OCT_FAMILY_qdw,        OCT_FAMILY_quantize,
+                                          OCT_FAMILY_dequantize, OCT_FAMILY_table,      OCT_FAMILY_qadd,
+                                          OCT_FAMILY_qmul,       OCT_FAMILY_maxpool_u8, OCT_FAMILY_avgpool_u8};
     oct_tactics *drawn[SEEDS];
     oct_graph *g = net_graph(true, 2, 1);
     oct_plan *standard = net_lower(g, NULL);
@@ -309,7 +312,8 @@ static void recipe__row_cannot_run_the_step__choice_by_shape(void **state)
     char text[128];
     int n = oct_kernel_rows(OCT_FAMILY_qdw, OCT_ISA_COUNT, 3, 3, rows);
     (void)state;
-    snprintf(text, sizeof text, "qdw %s 0 deep 5\nqconv qconv_ref 0 nobody\n", rows[n - 1].name); /* made for 3x3 where there is such a row */
+    snprintf(text, sizeof text, "qdw %s 0 deep 5\nqconv qconv_ref 0 nobody\n",
+             rows[n - 1].name); /* made for 3x3 where there is such a row */
     OK(oct_tactics_parse(text, &t));
     oct_plan *p = net_lower(g, t);
     if (n > oct_kernel_rows(OCT_FAMILY_qdw, OCT_ISA_COUNT, 5, 5, rows))

@@ -1,5 +1,5 @@
-/* The timer and its cache: what a signature holds, files that come back byte for byte, merge, are refused, and spare all runs; the cost
- * model's order. How long anything takes is never asserted. */
+/* The timer and its cache: what a signature holds, files that come back byte for byte, merge, are refused, and spare all runs; the
+ * cost model's order. How long anything takes is never asserted. */
 #include "net.h"
 
 #include <math.h>
@@ -42,7 +42,10 @@ static char *text_of(const char *path)
     return data;
 }
 
-static void write_text(const char *path, const char *text) { OK(oct_file_write(path, text, (int64_t)strlen(text))); }
+static void write_text(const char *path, const char *text)
+{
+    OK(oct_file_write(path, text, (int64_t)strlen(text)));
+}
 
 /* --- signatures --- */
 static char *signature(const oct_plan *p, int step, int threads)
@@ -177,7 +180,8 @@ static void race__rounds_given__every_plan_runs_so_often(void **state)
     int64_t calls = 0;
     oct_timer *t;
     (void)state;
-    OK(oct_timer_create(&(oct_timer_options){.threads = 1, .rounds = 3, .progress = count_progress, .user = &calls}, net_isa(), &t));
+    OK(oct_timer_create(&(oct_timer_options){.threads = 1, .rounds = 3, .progress = count_progress, .user = &calls}, net_isa(),
+                        &t));
     OK(oct_timer_race(t, plans, 2, seconds));
     assert_int_equal(calls, 3);
     assert_int_equal(oct_timer_runs(t) % 2, 0);
@@ -275,9 +279,10 @@ static void file__known_entries__documented_bytes(void **state)
     OK(oct_timing_cache_put(c, "TABLE b", 3e-6)); /* the smaller stays */
     OK(oct_timing_cache_put(c, "TABLE c", 0));
     OK(oct_timing_cache_write(c, "a"));
-    snprintf(expected, sizeof expected,
-             "octavo-timing 1\nversion %s\nlevel %s\ncpu %s\nkernels %016llx\n1000000000000 TABLE a\n2500000 TABLE b\n1 TABLE c\nend\n", oct_version(),
-             oct_isa_name(net_isa()), model, (unsigned long long)oct_kernel_list_hash());
+    snprintf(
+        expected, sizeof expected,
+        "octavo-timing 1\nversion %s\nlevel %s\ncpu %s\nkernels %016llx\n1000000000000 TABLE a\n2500000 TABLE b\n1 TABLE c\nend\n",
+        oct_version(), oct_isa_name(net_isa()), model, (unsigned long long)oct_kernel_list_hash());
     char *text = text_of("a");
     assert_string_equal(text, expected);
     free(text);
@@ -298,13 +303,15 @@ static void put__impossible_seconds__refused(void **state)
 static void merge__two_files__smaller_times_in_any_order(void **state)
 {
     static const char *const orders[2][2] = {{"a", "b"}, {"b", "a"}};
-    char *a = with_entries("5 K one\n9 K two\nend\n"), *b = with_entries("7 K one\n4 K three\n3 K two\nend\n"), *expected = with_entries("5 K one\n4 K three\n3 K two\nend\n");
+    char *a = with_entries("5 K one\n9 K two\nend\n"), *b = with_entries("7 K one\n4 K three\n3 K two\nend\n"),
+         *expected = with_entries("5 K one\n4 K three\n3 K two\nend\n");
     (void)state;
     write_text("a", a);
     write_text("b", b);
     for (int i = 0; i < 2; i++) {
         oct_timer *t;
-        OK(oct_timer_create(&(oct_timer_options){.threads = 1, .cache = orders[i][0], .merge = &orders[i][1], .merge_count = 1}, net_isa(), &t));
+        OK(oct_timer_create(&(oct_timer_options){.threads = 1, .cache = orders[i][0], .merge = &orders[i][1], .merge_count = 1},
+                            net_isa(), &t));
         unlink("c");
         OK(oct_timer_save(t, "c"));
         char *c = text_of("c");
@@ -328,7 +335,8 @@ static void merge__missing_file__io(void **state)
     const char *const missing = "no such file";
     oct_timer *t = NULL;
     (void)state;
-    assert_int_equal(oct_timer_create(&(oct_timer_options){.threads = 1, .merge = &missing, .merge_count = 1}, net_isa(), &t), OCT_ERR_IO);
+    assert_int_equal(oct_timer_create(&(oct_timer_options){.threads = 1, .merge = &missing, .merge_count = 1}, net_isa(), &t),
+                     OCT_ERR_IO);
     assert_string_equal(oct_last_error()->file, missing);
     assert_null(t);
 }
@@ -438,7 +446,8 @@ static void cost__reference_kernel__costs_more_than_any_other(void **state)
         OK(oct_tactics_random(g, net_isa(), seed, &t));
         oct_plan *p = net_lower(g, t);
         for (int i = 0; i < p->step_count; i++)
-            if (oct_kernel_is_reference(oct_plan_string(p, p->steps[i].tactic)) && !oct_kernel_is_reference(oct_plan_string(standard, standard->steps[i].tactic)))
+            if (oct_kernel_is_reference(oct_plan_string(p, p->steps[i].tactic)) &&
+                !oct_kernel_is_reference(oct_plan_string(standard, standard->steps[i].tactic)))
                 if (!(oct_cost_step(p, &p->steps[i]) > oct_cost_step(standard, &standard->steps[i])))
                     fail_msg("%s", oct_plan_string(p, p->steps[i].name));
         oct_plan_destroy(p);

@@ -15,10 +15,10 @@
 
 enum { FEATURES = 4, CLASSES = 3, SAMPLES = 29 };
 
-#define OK(expr)                                              \
-    do {                                                      \
-        if ((expr) != OCT_OK)                                 \
-            fail_msg("%s: %s", #expr, oct_last_error()->message); \
+#define OK(expr)                                                                                                                   \
+    do {                                                                                                                           \
+        if ((expr) != OCT_OK)                                                                                                      \
+            fail_msg("%s: %s", #expr, oct_last_error()->message);                                                                  \
     } while (0)
 
 static oct_value *constant(oct_graph *g, const char *stem, oct_dtype t, int rank, const int64_t *dims, const void *data)
@@ -48,8 +48,8 @@ static oct_value *pair(oct_graph *g, oct_value *v, float scale, uint8_t zero)
     return op(g, OCT_OP_DEQUANTIZE, name, q, s, z);
 }
 
-/* h = x w, r = relu(h), y = r v: x [N, 4] (or [fixed, 4]), y [N, 3]; `shift` moves the classes round. r_scale > 0: x and r have Q/DQ, and so
- * have the weights, exactly. */
+/* h = x w, r = relu(h), y = r v: x [N, 4] (or [fixed, 4]), y [N, 3]; `shift` moves the classes round. r_scale > 0: x and r have
+ * Q/DQ, and so have the weights, exactly. */
 static oct_model *make_model(int64_t fixed, int shift, float r_scale)
 {
     oct_graph *g = NULL;
@@ -73,8 +73,10 @@ static oct_model *make_model(int64_t fixed, int shift, float r_scale)
         OK(oct_graph_add_symbol(g, "N", &x->shape.dim[0]));
     OK(oct_graph_add_input(g, x));
     const bool quantized = r_scale > 0;
-    oct_value *w = quantized ? constant(g, "wc", OCT_S8, 2, (int64_t[]){FEATURES, FEATURES}, wd) : constant(g, "w", OCT_F32, 2, (int64_t[]){FEATURES, FEATURES}, wf);
-    oct_value *v = quantized ? constant(g, "vc", OCT_S8, 2, (int64_t[]){FEATURES, CLASSES}, vd) : constant(g, "v", OCT_F32, 2, (int64_t[]){FEATURES, CLASSES}, vf);
+    oct_value *w = quantized ? constant(g, "wc", OCT_S8, 2, (int64_t[]){FEATURES, FEATURES}, wd)
+                             : constant(g, "w", OCT_F32, 2, (int64_t[]){FEATURES, FEATURES}, wf);
+    oct_value *v = quantized ? constant(g, "vc", OCT_S8, 2, (int64_t[]){FEATURES, CLASSES}, vd)
+                             : constant(g, "v", OCT_F32, 2, (int64_t[]){FEATURES, CLASSES}, vf);
     if (quantized) {
         oct_value *s = constant(g, "ws", OCT_F32, 0, NULL, &half), *z = constant(g, "wz", OCT_S8, 0, NULL, &zero);
         w = op(g, OCT_OP_DEQUANTIZE, "w", w, s, z);
@@ -105,7 +107,10 @@ static oct_comparison *compare(const oct_compare_side *a, const oct_compare_side
     make_samples(x);
     OK(oct_comparison_create(a, b, 1, &c));
     for (int64_t first = 0; first < SAMPLES; first += batch) {
-        oct_tensor t = {.data = x + first * FEATURES, .dtype = OCT_F32, .rank = 2, .dims = {first + batch < SAMPLES ? batch : SAMPLES - first, FEATURES}};
+        oct_tensor t = {.data = x + first * FEATURES,
+                        .dtype = OCT_F32,
+                        .rank = 2,
+                        .dims = {first + batch < SAMPLES ? batch : SAMPLES - first, FEATURES}};
         OK(oct_comparison_add(c, x_name, &t, 1));
     }
     return c;
@@ -141,7 +146,8 @@ static void compare__models__rows_in_order_with_errors(void **state)
     oct_comparison *c = compare(&(oct_compare_side){.model = a}, &(oct_compare_side){.model = b}, SAMPLES);
     expect_names(c, "h r y");
     oct_tensor_diff h = get(c, "h"), y = get(c, "y");
-    assert_true(h.max_abs == 0 && h.rel_l2 == 0 && fabs(h.cosine - 1) < 1e-12 && isinf(h.sqnr_db) && isnan(h.clipped_a) && isnan(h.clipped_b));
+    assert_true(h.max_abs == 0 && h.rel_l2 == 0 && fabs(h.cosine - 1) < 1e-12 && isinf(h.sqnr_db) && isnan(h.clipped_a) &&
+                isnan(h.clipped_b));
     assert_true(y.max_abs > 0 && y.rel_l2 > 0 && y.cosine < 1 && y.sqnr_db < 20);
     assert_int_equal(h.elements, SAMPLES * FEATURES);
     assert_int_equal(y.elements, SAMPLES * CLASSES);
@@ -174,7 +180,8 @@ static void compare__sums__are_those_of_all_samples(void **state)
             oct_comparison *c = compare(&(oct_compare_side){.model = a}, &(oct_compare_side){.model = k ? fixed : b}, batch);
             oct_tensor_diff y = get(c, "y");
             assert_int_equal(y.elements, SAMPLES * CLASSES);
-            assert_true(fabs(y.max_abs - most) < 1e-5 && fabs(y.rel_l2 - sqrt(ee / aa)) < 1e-5 && fabs(y.sqnr_db - 10 * log10(aa / ee)) < 1e-3);
+            assert_true(fabs(y.max_abs - most) < 1e-5 && fabs(y.rel_l2 - sqrt(ee / aa)) < 1e-5 &&
+                        fabs(y.sqnr_db - 10 * log10(aa / ee)) < 1e-3);
             oct_comparison_destroy(c);
         }
     oct_model_destroy(a);
@@ -280,7 +287,10 @@ static oct_status peer_read(void *user, int tensor, float *data, int64_t count)
             data[i * columns + k] = 4 * p->x[i * FEATURES + k];
     return OCT_OK;
 }
-static oct_status peer_fails(void *user, const char *const *names, const oct_tensor *inputs, int count) { return OCT_ERR_IO; }
+static oct_status peer_fails(void *user, const char *const *names, const oct_tensor *inputs, int count)
+{
+    return OCT_ERR_IO;
+}
 
 static void compare__peer__answers_for_what_it_knows(void **state)
 {
@@ -343,9 +353,12 @@ static void compare__bad_calls__fail_with_their_status(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(compare__models__rows_in_order_with_errors), cmocka_unit_test(compare__sums__are_those_of_all_samples),
-        cmocka_unit_test(compare__qdq_model__is_read_behind_its_dequantize), cmocka_unit_test(compare__clipped_codes__their_share_is_counted),
-        cmocka_unit_test(compare__plan__shows_outputs_and_taps), cmocka_unit_test(compare__peer__answers_for_what_it_knows),
+        cmocka_unit_test(compare__models__rows_in_order_with_errors),
+        cmocka_unit_test(compare__sums__are_those_of_all_samples),
+        cmocka_unit_test(compare__qdq_model__is_read_behind_its_dequantize),
+        cmocka_unit_test(compare__clipped_codes__their_share_is_counted),
+        cmocka_unit_test(compare__plan__shows_outputs_and_taps),
+        cmocka_unit_test(compare__peer__answers_for_what_it_knows),
         cmocka_unit_test(compare__bad_calls__fail_with_their_status),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,19 +19,24 @@ static const row rows[] = {
      "n_real1:f32[2,2,1,1] = DequantizeLinear(w, s2, wz_1) {axis=0} # sources n\n"
      "n_bias:f32[2] = DequantizeLinear(bias, bias_1) {axis=-1} # sources n\n"
      "n_float:f32[1,2,4,4] = Conv(n_real0, n_real1, n_bias)\n"
-     "out:u8[1,2,4,4] = QuantizeLinear(n_float, s, z) # sources n\n", NULL, OCT_OK},
+     "out:u8[1,2,4,4] = QuantizeLinear(n_float, s, z) # sources n\n",
+     NULL, OCT_OK},
     {"QLinearConv", "", "x,s,z,w,s,wz,s,z", NULL, "n_float:f32[1,2,4,4] = Conv(n_real0, n_real1)\n", NULL, OCT_OK},
     {"QLinearMatMul", "", "a,s,z,b,s2,wz,s,z", NULL, "n_real1:f32[2,2] = DequantizeLinear(b, s2, wz_1) {axis=-1}", NULL, OCT_OK},
-    {"QGemm", MS, "a,s,z,b,s2,wz,bias,s,z", "transB", "n_real1:f32[2,2] = DequantizeLinear(b, s2, wz_1) {axis=0} # sources n\n"
+    {"QGemm", MS, "a,s,z,b,s2,wz,bias,s,z", "transB",
+     "n_real1:f32[2,2] = DequantizeLinear(b, s2, wz_1) {axis=0} # sources n\n"
      "n_bias:f32[2] = DequantizeLinear(bias, bias_1) {axis=-1} # sources n\n"
-     "n_float:f32[3,2] = Gemm(n_real0, n_real1, n_bias) {transB=1}\n", NULL, OCT_OK},
+     "n_float:f32[3,2] = Gemm(n_real0, n_real1, n_bias) {transB=1}\n",
+     NULL, OCT_OK},
     {"QGemm", MS, "a,s,z,b,s2,wz,bias", NULL, "out:f32[3,2] = Identity(n_float) # sources n\n", NULL, OCT_OK},
-    {"QLinearAdd", MS, "x,s,z,y,s,z,s,z", NULL, "n_float:f32[1,2,4,4] = Add(n_real0, n_real1)\nout:u8[1,2,4,4] = QuantizeLinear(n_float, s, z)", NULL, OCT_OK},
+    {"QLinearAdd", MS, "x,s,z,y,s,z,s,z", NULL,
+     "n_float:f32[1,2,4,4] = Add(n_real0, n_real1)\nout:u8[1,2,4,4] = QuantizeLinear(n_float, s, z)", NULL, OCT_OK},
     {"QLinearMul", MS, "x,s,,y,s,,s,", NULL, "out:u8[1,2,4,4] = QuantizeLinear(n_float, s, n_quantize)", NULL, OCT_OK},
     {"QLinearGlobalAveragePool", MS, "x,s,z,s,z", "channels_last",
      "n_first:f32[1,4,2,4] = Transpose(n_real0) {perm=[0,3,1,2]} # sources n\n"
      "n_float:f32[1,4,1,1] = GlobalAveragePool(n_first)\n"
-     "n_last:f32[1,1,1,4] = Transpose(n_float) {perm=[0,2,3,1]} # sources n\n", NULL, OCT_OK},
+     "n_last:f32[1,1,1,4] = Transpose(n_float) {perm=[0,2,3,1]} # sources n\n",
+     NULL, OCT_OK},
     {"QLinearConcat", MS, "s,z,x,s,z,y,s,z", "axis", "out:u8[1,4,4,4] = QuantizeLinear(n_float, s, z)", NULL, OCT_OK},
     {"QLinearSigmoid", MS, "x,s,z,s,z", NULL, "n_float:f32[1,2,4,4] = Sigmoid(n_real0)\n", NULL, OCT_OK},
     {"QLinearLeakyRelu", MS, "x,s,z,s,z", NULL, "n_float:f32[1,2,4,4] = LeakyRelu(n_real0)\n", NULL, OCT_OK},
@@ -39,9 +44,12 @@ static const row rows[] = {
     {"QLinearReduceMean", MS, "x,s,z,s,z", "axes", "n_float:f32[1,1,4,4] = ReduceMean(n_real0, n_axes)\n", NULL, OCT_OK},
     {"QLinearWhere", MS, "cond,x,s,z,y,s,z,s,z", NULL, "n_float:f32[1,2,4,4] = Where(cond, n_real1, n_real2)\n", NULL, OCT_OK},
     {"DequantizeLinear", MS, "x,s,z", NULL, "out:f32[1,2,4,4] = DequantizeLinear(x, s, z)\n", NULL, OCT_OK},
-    {"QLinearAdd", MS, "x,given,z,y,s,z,s,z", NULL, NULL, "node 'n': the scale 'given' of operator QLinearAdd is not a constant", OCT_ERR_UNSUPPORTED},
-    {"QLinearAdd", MS, "x,s2,z,y,s,z,s,z", NULL, NULL, "node 'n': the scale 's2' of operator QLinearAdd has 2 values", OCT_ERR_UNSUPPORTED},
-    {"QLinearConv", "", "x,s,z,w,s,wz,s2,z", NULL, NULL, "the scale 's2' of operator QLinearConv has 2 values", OCT_ERR_UNSUPPORTED},
+    {"QLinearAdd", MS, "x,given,z,y,s,z,s,z", NULL, NULL, "node 'n': the scale 'given' of operator QLinearAdd is not a constant",
+     OCT_ERR_UNSUPPORTED},
+    {"QLinearAdd", MS, "x,s2,z,y,s,z,s,z", NULL, NULL, "node 'n': the scale 's2' of operator QLinearAdd has 2 values",
+     OCT_ERR_UNSUPPORTED},
+    {"QLinearConv", "", "x,s,z,w,s,wz,s2,z", NULL, NULL, "the scale 's2' of operator QLinearConv has 2 values",
+     OCT_ERR_UNSUPPORTED},
     {"QLinearMul", MS, "x,s,z,y,s,z", NULL, NULL, "node 'n': operator QLinearMul lacks the scale of the result", OCT_ERR_CONTENT},
     {"QLinearMul", MS, "x,s,z,y,s,z,s,z,s", NULL, NULL, "node 'n': operator QLinearMul has 9 inputs", OCT_ERR_CONTENT},
     {"QLinearMul", MS, "x", NULL, NULL, "node 'n': operator QLinearMul lacks the scale of an operand", OCT_ERR_CONTENT},

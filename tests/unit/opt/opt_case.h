@@ -38,7 +38,10 @@ static inline oct_value *f32(oct_graph *g, const char *stem, int rank, const int
     OK(oct_value_const(g, stem, OCT_F32, rank, dims, data, &v));
     return v;
 }
-static inline oct_value *scalar(oct_graph *g, const char *stem, float x) { return f32(g, stem, 0, NULL, &x); }
+static inline oct_value *scalar(oct_graph *g, const char *stem, float x)
+{
+    return f32(g, stem, 0, NULL, &x);
+}
 static inline oct_value *u8(oct_graph *g, const char *stem, uint8_t x)
 {
     oct_value *v;
@@ -69,10 +72,19 @@ static inline oct_value *op(oct_graph *g, oct_op o, const char *name, oct_value 
     return y;
 }
 
-static inline oct_value *q(oct_graph *g, const char *name, oct_value *x, float s, uint8_t z) { return op(g, OCT_OP_QUANTIZE, name, x, scalar(g, "s", s), u8(g, "z", z)); }
-static inline oct_value *dq(oct_graph *g, const char *name, oct_value *x, float s, uint8_t z) { return op(g, OCT_OP_DEQUANTIZE, name, x, scalar(g, "s", s), u8(g, "z", z)); }
+static inline oct_value *q(oct_graph *g, const char *name, oct_value *x, float s, uint8_t z)
+{
+    return op(g, OCT_OP_QUANTIZE, name, x, scalar(g, "s", s), u8(g, "z", z));
+}
+static inline oct_value *dq(oct_graph *g, const char *name, oct_value *x, float s, uint8_t z)
+{
+    return op(g, OCT_OP_DEQUANTIZE, name, x, scalar(g, "s", s), u8(g, "z", z));
+}
 
-static inline void output(oct_graph *g, oct_value *v) { OK(oct_graph_add_output(g, v)); }
+static inline void output(oct_graph *g, oct_value *v)
+{
+    OK(oct_graph_add_output(g, v));
+}
 
 /* The lines of the dump that hold nodes (they contain " = " and do not start with const), compared with `want`. */
 static inline void expect(oct_graph *g, const char *want)

@@ -1,8 +1,11 @@
-/* Q as early and DQ as late as each operator allows, and what forms where they meet: by text dump.  The passes that rewrite float graphs, and
- * the common cases, stand in test_opt.c. */
+/* Q as early and DQ as late as each operator allows, and what forms where they meet: by text dump.  The passes that rewrite float
+ * graphs, and the common cases, stand in test_opt.c. */
 #include "unit/opt/opt_case.h"
 
-static oct_value *codes(oct_graph *g, const char *name) { return input(g, name, OCT_U8, 4, image); }
+static oct_value *codes(oct_graph *g, const char *name)
+{
+    return input(g, name, OCT_U8, 4, image);
+}
 
 /* One operator behind x; further operands are codes with the parameters that the tests use, dequantized. */
 typedef oct_value *build_fn(oct_graph *g, oct_value *x);
@@ -13,21 +16,48 @@ static oct_value *max_pool(oct_graph *g, oct_value *x)
     OK(oct_node_set_ints(g, y->producer, "kernel_shape", (int64_t[]){2, 2}, 2));
     return y;
 }
-static oct_value *global_max(oct_graph *g, oct_value *x) { return op(g, OCT_OP_GLOBAL_MAX_POOL, "n", x, NULL, NULL); }
-static oct_value *reshape(oct_graph *g, oct_value *x) { return op(g, OCT_OP_RESHAPE, "n", x, s64s(g, "to", 2, (int64_t[]){2, 16}), NULL); }
-static oct_value *flatten(oct_graph *g, oct_value *x) { return op(g, OCT_OP_FLATTEN, "n", x, NULL, NULL); }
-static oct_value *squeeze(oct_graph *g, oct_value *x) { return op(g, OCT_OP_SQUEEZE, "n", x, s64s(g, "axes", 1, (int64_t[]){0}), NULL); }
-static oct_value *unsqueeze(oct_graph *g, oct_value *x) { return op(g, OCT_OP_UNSQUEEZE, "n", x, s64s(g, "axes", 1, (int64_t[]){0}), NULL); }
+static oct_value *global_max(oct_graph *g, oct_value *x)
+{
+    return op(g, OCT_OP_GLOBAL_MAX_POOL, "n", x, NULL, NULL);
+}
+static oct_value *reshape(oct_graph *g, oct_value *x)
+{
+    return op(g, OCT_OP_RESHAPE, "n", x, s64s(g, "to", 2, (int64_t[]){2, 16}), NULL);
+}
+static oct_value *flatten(oct_graph *g, oct_value *x)
+{
+    return op(g, OCT_OP_FLATTEN, "n", x, NULL, NULL);
+}
+static oct_value *squeeze(oct_graph *g, oct_value *x)
+{
+    return op(g, OCT_OP_SQUEEZE, "n", x, s64s(g, "axes", 1, (int64_t[]){0}), NULL);
+}
+static oct_value *unsqueeze(oct_graph *g, oct_value *x)
+{
+    return op(g, OCT_OP_UNSQUEEZE, "n", x, s64s(g, "axes", 1, (int64_t[]){0}), NULL);
+}
 static oct_value *transpose(oct_graph *g, oct_value *x)
 {
     oct_value *y = op(g, OCT_OP_TRANSPOSE, "n", x, NULL, NULL);
     OK(oct_node_set_ints(g, y->producer, "perm", (int64_t[]){0, 2, 3, 1}, 4));
     return y;
 }
-static oct_value *slice(oct_graph *g, oct_value *x) { return op(g, OCT_OP_SLICE, "n", x, s64s(g, "from", 1, (int64_t[]){0}), s64s(g, "to", 1, (int64_t[]){1})); }
-static oct_value *gather(oct_graph *g, oct_value *x) { return op(g, OCT_OP_GATHER, "n", x, s64s(g, "index", 1, (int64_t[]){0}), NULL); }
-static oct_value *expand(oct_graph *g, oct_value *x) { return op(g, OCT_OP_EXPAND, "n", x, s64s(g, "to", 4, (int64_t[]){3, 2, 4, 4}), NULL); }
-static oct_value *pad(oct_graph *g, oct_value *x) { return op(g, OCT_OP_PAD, "n", x, s64s(g, "pads", 8, (int64_t[]){0, 0, 1, 1, 0, 0, 1, 1}), NULL); }
+static oct_value *slice(oct_graph *g, oct_value *x)
+{
+    return op(g, OCT_OP_SLICE, "n", x, s64s(g, "from", 1, (int64_t[]){0}), s64s(g, "to", 1, (int64_t[]){1}));
+}
+static oct_value *gather(oct_graph *g, oct_value *x)
+{
+    return op(g, OCT_OP_GATHER, "n", x, s64s(g, "index", 1, (int64_t[]){0}), NULL);
+}
+static oct_value *expand(oct_graph *g, oct_value *x)
+{
+    return op(g, OCT_OP_EXPAND, "n", x, s64s(g, "to", 4, (int64_t[]){3, 2, 4, 4}), NULL);
+}
+static oct_value *pad(oct_graph *g, oct_value *x)
+{
+    return op(g, OCT_OP_PAD, "n", x, s64s(g, "pads", 8, (int64_t[]){0, 0, 1, 1, 0, 0, 1, 1}), NULL);
+}
 static oct_value *depth_to_space(oct_graph *g, oct_value *x)
 {
     oct_value *y = op(g, OCT_OP_SPACE_TO_DEPTH, "n", x, NULL, NULL);
@@ -53,16 +83,41 @@ static oct_value *split(oct_graph *g, oct_value *x)
     OK(oct_node_set_int(g, y->producer, "num_outputs", 1));
     return y;
 }
-static oct_value *largest(oct_graph *g, oct_value *x) { return op(g, OCT_OP_MAX, "n", x, dq(g, "od", codes(g, "o"), 0.5f, 3), NULL); }
-static oct_value *smallest(oct_graph *g, oct_value *x) { return op(g, OCT_OP_MIN, "n", x, dq(g, "od", codes(g, "o"), 0.5f, 3), NULL); }
-static oct_value *choice(oct_graph *g, oct_value *x) { return op(g, OCT_OP_WHERE, "n", input(g, "cond", OCT_BOOL, 4, image), x, dq(g, "od", codes(g, "o"), 0.5f, 3)); }
+static oct_value *largest(oct_graph *g, oct_value *x)
+{
+    return op(g, OCT_OP_MAX, "n", x, dq(g, "od", codes(g, "o"), 0.5f, 3), NULL);
+}
+static oct_value *smallest(oct_graph *g, oct_value *x)
+{
+    return op(g, OCT_OP_MIN, "n", x, dq(g, "od", codes(g, "o"), 0.5f, 3), NULL);
+}
+static oct_value *choice(oct_graph *g, oct_value *x)
+{
+    return op(g, OCT_OP_WHERE, "n", input(g, "cond", OCT_BOOL, 4, image), x, dq(g, "od", codes(g, "o"), 0.5f, 3));
+}
 
-static const struct { build_fn *fn; const char *line; } commuting[] = {
-    {max_pool, "= MaxPool(c) {kernel_shape=[2,2]}"}, {global_max, "= GlobalMaxPool(c)"}, {reshape, "= Reshape(c, to)"}, {flatten, "= Flatten(c)"},
-    {squeeze, "= Squeeze(c, axes)"}, {unsqueeze, "= Unsqueeze(c, axes)"}, {transpose, "= Transpose(c) {perm=[0,2,3,1]}"}, {slice, "= Slice(c, from, to)"},
-    {gather, "= Gather(c, index)"}, {expand, "= Expand(c, to)"}, {pad, "= Pad(c, pads)"}, {depth_to_space, "= SpaceToDepth(c) {blocksize=2}"},
-    {nearest, "= Resize(c, -, scales)"}, {concat, "= Concat(c, o) {axis=1}"}, {split, "= Split(c) {num_outputs=1}"}, {largest, "= Max(c, o)"},
-    {smallest, "= Min(c, o)"}, {choice, "= Where(cond, c, o)"},
+static const struct {
+    build_fn *fn;
+    const char *line;
+} commuting[] = {
+    {max_pool, "= MaxPool(c) {kernel_shape=[2,2]}"},
+    {global_max, "= GlobalMaxPool(c)"},
+    {reshape, "= Reshape(c, to)"},
+    {flatten, "= Flatten(c)"},
+    {squeeze, "= Squeeze(c, axes)"},
+    {unsqueeze, "= Unsqueeze(c, axes)"},
+    {transpose, "= Transpose(c) {perm=[0,2,3,1]}"},
+    {slice, "= Slice(c, from, to)"},
+    {gather, "= Gather(c, index)"},
+    {expand, "= Expand(c, to)"},
+    {pad, "= Pad(c, pads)"},
+    {depth_to_space, "= SpaceToDepth(c) {blocksize=2}"},
+    {nearest, "= Resize(c, -, scales)"},
+    {concat, "= Concat(c, o) {axis=1}"},
+    {split, "= Split(c) {num_outputs=1}"},
+    {largest, "= Max(c, o)"},
+    {smallest, "= Min(c, o)"},
+    {choice, "= Where(cond, c, o)"},
 };
 
 static int64_t count_op(const oct_graph *g, oct_op o)
@@ -112,7 +167,8 @@ static void q_early__each_commuting_operator__reads_codes(void **state)
 static void q_early__other_pad_value__stays(void **state)
 {
     oct_graph *g = graph();
-    oct_value *p = op(g, OCT_OP_PAD, "p", input(g, "x", OCT_F32, 4, image), s64s(g, "pads", 8, (int64_t[]){0, 0, 1, 1, 0, 0, 1, 1}), scalar(g, "v", 0.3f));
+    oct_value *p = op(g, OCT_OP_PAD, "p", input(g, "x", OCT_F32, 4, image), s64s(g, "pads", 8, (int64_t[]){0, 0, 1, 1, 0, 0, 1, 1}),
+                      scalar(g, "v", 0.3f));
     output(g, q(g, "y", p, 0.5f, 3));
     assert_int_equal(run(g, "lift"), 1);
     assert_int_equal(run(g, "q_early"), 0);
@@ -135,7 +191,8 @@ static void q_early__relu_behind_concat__clamps_codes(void **state)
 {
     for (int zero = 0; zero < 2; zero++) {
         oct_graph *g = graph();
-        oct_value *a = input(g, "a", OCT_F32, 4, image), *b = input(g, "b", OCT_F32, 4, image), *y = op(g, OCT_OP_CONCAT, "n", a, b, NULL);
+        oct_value *a = input(g, "a", OCT_F32, 4, image), *b = input(g, "b", OCT_F32, 4, image),
+                  *y = op(g, OCT_OP_CONCAT, "n", a, b, NULL);
         OK(oct_node_set_int(g, y->producer, "axis", 1));
         output(g, q(g, "y", op(g, OCT_OP_RELU, "r", y, NULL, NULL), 0.5f, zero ? 3 : 0));
         run_stage(g, OCT_OPT_QDQ);
@@ -172,7 +229,8 @@ static void dq_late__clip__only_where_codes_have_its_limits(void **state)
     for (int on = 0; on < 2; on++) {
         oct_graph *g = graph();
         oct_value *x = dq(g, "x", codes(g, "c"), 0.5f, 3);
-        output(g, op(g, OCT_OP_SOFTMAX, "y", op(g, OCT_OP_CLIP, "r", x, scalar(g, "lo", 0), scalar(g, "hi", on ? 6 : 6.2f)), NULL, NULL));
+        output(g, op(g, OCT_OP_SOFTMAX, "y", op(g, OCT_OP_CLIP, "r", x, scalar(g, "lo", 0), scalar(g, "hi", on ? 6 : 6.2f)), NULL,
+                     NULL));
         run_stage(g, OCT_OPT_QDQ);
         expect_line(g, on ? "r_1:u8[1,2,4,4] q{s=0.5 z=3} = Clip(c, lo, hi) int8" : "r:f32[1,2,4,4] = Clip(x, lo, hi)");
         oct_graph_destroy(g);
@@ -196,11 +254,16 @@ static void share__two_equal_q__one(void **state)
 
 static void form__elementwise_between_dq_and_q__int8(void **state)
 {
-    static const struct { oct_op op; bool two; const char *line; } rows[] = {
-        {OCT_OP_ADD, true, "= Add(a, b) int8"}, {OCT_OP_SUB, true, "= Sub(a, b) int8"}, {OCT_OP_MUL, true, "= Mul(a, b) int8"},
-        {OCT_OP_GLOBAL_AVERAGE_POOL, false, "= GlobalAveragePool(a) int8"}, {OCT_OP_SIGMOID, false, "= Sigmoid(a) int8"},
-        {OCT_OP_HARD_SWISH, false, "= HardSwish(a) int8"}, {OCT_OP_RELU, false, "= Relu(a) int8"}, {OCT_OP_CLIP, false, "= Clip(a) int8"},
-        {OCT_OP_DIV, true, "= Div(ad, bd)"}, {OCT_OP_FLOOR, false, "= Floor(ad)"},
+    static const struct {
+        oct_op op;
+        bool two;
+        const char *line;
+    } rows[] = {
+        {OCT_OP_ADD, true, "= Add(a, b) int8"},       {OCT_OP_SUB, true, "= Sub(a, b) int8"},
+        {OCT_OP_MUL, true, "= Mul(a, b) int8"},       {OCT_OP_GLOBAL_AVERAGE_POOL, false, "= GlobalAveragePool(a) int8"},
+        {OCT_OP_SIGMOID, false, "= Sigmoid(a) int8"}, {OCT_OP_HARD_SWISH, false, "= HardSwish(a) int8"},
+        {OCT_OP_RELU, false, "= Relu(a) int8"},       {OCT_OP_CLIP, false, "= Clip(a) int8"},
+        {OCT_OP_DIV, true, "= Div(ad, bd)"},          {OCT_OP_FLOOR, false, "= Floor(ad)"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         oct_graph *g = graph();
@@ -225,7 +288,8 @@ static void form__add_relu__one_sum_with_clamp(void **state)
 static void form__one_operand_float__stays_float(void **state)
 {
     oct_graph *g = graph();
-    output(g, q(g, "y", op(g, OCT_OP_ADD, "n", dq(g, "ad", codes(g, "a"), 0.5f, 3), input(g, "b", OCT_F32, 4, image), NULL), 0.75f, 1));
+    output(g, q(g, "y", op(g, OCT_OP_ADD, "n", dq(g, "ad", codes(g, "a"), 0.5f, 3), input(g, "b", OCT_F32, 4, image), NULL), 0.75f,
+                1));
     run_stage(g, OCT_OPT_QDQ | OCT_OPT_FUSE);
     expect_line(g, "n:f32[1,2,4,4] = Add(ad, b)");
     assert_string_equal(oct_value_find(g, "n")->producer->reason, "input 'b' has no Q/DQ");
@@ -235,7 +299,8 @@ static void form__one_operand_float__stays_float(void **state)
 static void form__float_residual__conv_leaves_float(void **state)
 {
     oct_graph *g = graph();
-    oct_value *c = op(g, OCT_OP_CONV, "c", dq(g, "xd", codes(g, "x"), 0.5f, 3), dq(g, "wf", zeros(g, "w", OCT_U8, 4, kernel), 0.25f, 0), NULL);
+    oct_value *c =
+        op(g, OCT_OP_CONV, "c", dq(g, "xd", codes(g, "x"), 0.5f, 3), dq(g, "wf", zeros(g, "w", OCT_U8, 4, kernel), 0.25f, 0), NULL);
     output(g, q(g, "y", op(g, OCT_OP_ADD, "n", c, input(g, "b", OCT_F32, 4, image), NULL), 0.75f, 1));
     run_stage(g, OCT_OPT_QDQ);
     expect_line(g, "c:f32[1,2,4,4] = Conv(x, w) int8");
@@ -245,7 +310,8 @@ static void form__float_residual__conv_leaves_float(void **state)
 static void form__weights_alone_quantized__float_with_reason(void **state)
 {
     oct_graph *g = graph();
-    output(g, op(g, OCT_OP_CONV, "c", input(g, "x", OCT_F32, 4, image), dq(g, "wf", zeros(g, "w", OCT_U8, 4, kernel), 0.25f, 0), NULL));
+    output(g, op(g, OCT_OP_CONV, "c", input(g, "x", OCT_F32, 4, image), dq(g, "wf", zeros(g, "w", OCT_U8, 4, kernel), 0.25f, 0),
+                 NULL));
     run_stage(g, OCT_OPT_QDQ | OCT_OPT_FUSE);
     expect_line(g, "c:f32[1,2,4,4] = Conv(x, wf)");
     assert_string_equal(oct_value_find(g, "c")->producer->reason, "input 'x' has no Q/DQ");
@@ -257,7 +323,8 @@ static void form__weights_with_block_scales__reason_says_blocks(void **state)
     const int64_t xs[2] = {3, 4}, ws[2] = {4, 2}, blocks[2] = {2, 2};
     oct_graph *g = graph();
     oct_value *x = dq(g, "xd", input(g, "x", OCT_U8, 2, xs), 0.5f, 3);
-    oct_value *w = op(g, OCT_OP_DEQUANTIZE, "wf", zeros(g, "w", OCT_U4, 2, ws), f32(g, "s", 2, blocks, (float[]){1, 2, 3, 4}), NULL);
+    oct_value *w =
+        op(g, OCT_OP_DEQUANTIZE, "wf", zeros(g, "w", OCT_U4, 2, ws), f32(g, "s", 2, blocks, (float[]){1, 2, 3, 4}), NULL);
     OK(oct_node_set_int(g, w->producer, "axis", 0));
     OK(oct_node_set_int(g, w->producer, "block_size", 2));
     output(g, op(g, OCT_OP_MATMUL, "y", x, w, NULL));
@@ -289,11 +356,16 @@ static void form__four_bit_codes__int8(void **state)
 static void form__gemm_that_no_integer_product_fits__float(void **state)
 {
     const int64_t xs[2] = {3, 2}, ws[2] = {2, 2}, whole[2] = {3, 2};
-    static const struct { float alpha; bool whole; bool int8; } rows[] = {{1, false, true}, {-1, false, false}, {1, true, false}};
+    static const struct {
+        float alpha;
+        bool whole;
+        bool int8;
+    } rows[] = {{1, false, true}, {-1, false, false}, {1, true, false}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         oct_graph *g = graph();
         oct_value *x = dq(g, "xd", input(g, "x", OCT_U8, 2, xs), 0.5f, 3), *w = dq(g, "wf", zeros(g, "w", OCT_U8, 2, ws), 0.25f, 0);
-        oct_value *y = op(g, OCT_OP_GEMM, "n", x, w, rows[i].whole ? zeros(g, "b", OCT_F32, 2, whole) : zeros(g, "b", OCT_F32, 1, two));
+        oct_value *y =
+            op(g, OCT_OP_GEMM, "n", x, w, rows[i].whole ? zeros(g, "b", OCT_F32, 2, whole) : zeros(g, "b", OCT_F32, 1, two));
         OK(oct_node_set_float(g, y->producer, "alpha", rows[i].alpha));
         output(g, q(g, "y", y, 0.75f, 1));
         run_stage(g, OCT_OPT_QDQ);
@@ -362,7 +434,8 @@ static void fold__q_to_four_bits__saturates_there(void **state)
     oct_value *zero, *wq;
     OK(oct_value_const(g, "z", OCT_S4, 0, NULL, "\0", &zero));
     wq = op(g, OCT_OP_QUANTIZE, "wq", zeros(g, "w", OCT_F32, 4, kernel), scalar(g, "s", 0.5f), zero);
-    output(g, op(g, OCT_OP_CONV, "y", input(g, "x", OCT_F32, 4, image), op(g, OCT_OP_DEQUANTIZE, "wd", wq, scalar(g, "s", 0.5f), zero), NULL));
+    output(g, op(g, OCT_OP_CONV, "y", input(g, "x", OCT_F32, 4, image),
+                 op(g, OCT_OP_DEQUANTIZE, "wd", wq, scalar(g, "s", 0.5f), zero), NULL));
     OK(oct_opt_run(&(oct_opt){.g = g, .stages = OCT_OPT_EXPORT, .fold = hundred_fold}));
     assert_int_equal(wq->dtype, OCT_S4);
     assert_memory_equal(wq->data, "\7\7\7\7", 4);

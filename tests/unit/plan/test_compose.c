@@ -1,4 +1,5 @@
-/* Plans with several parts: recipe, profile and plans for other shapes come back from a file, and parts that do not fit are refused. */
+/* Plans with several parts: recipe, profile and plans for other shapes come back from a file, and parts that do not fit are
+ * refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,15 +11,23 @@
 #include <unistd.h>
 #include "plan/plan.h"
 
-#define OK(call)                                                                       \
-    do {                                                                               \
-        if ((call) != OCT_OK)                                                          \
-            fail_msg("%s: %s", #call, oct_last_error()->message);                      \
+#define OK(call)                                                                                                                   \
+    do {                                                                                                                           \
+        if ((call) != OCT_OK)                                                                                                      \
+            fail_msg("%s: %s", #call, oct_last_error()->message);                                                                  \
     } while (0)
 
 static int32_t tensor(oct_draft *d, const char *name, oct_place place, int32_t port, int64_t rows, int64_t offset)
 {
-    oct_plan_tensor t = {.place = place, .dtype = OCT_F32, .rank = 2, .root = -1, .port = port, .dims = {rows, 5}, .strides = {5, 1}, .bytes = rows * 20, .offset = offset};
+    oct_plan_tensor t = {.place = place,
+                         .dtype = OCT_F32,
+                         .rank = 2,
+                         .root = -1,
+                         .port = port,
+                         .dims = {rows, 5},
+                         .strides = {5, 1},
+                         .bytes = rows * 20,
+                         .offset = offset};
     int32_t id;
     OK(oct_draft_tensor(d, name, &t, &id));
     return id;
@@ -44,7 +53,8 @@ static oct_plan *sum(const char *name, int64_t rows)
     return p;
 }
 
-static const oct_plan_profile good[2] = {{.min = {2, 5}, .opt = {4, 5}, .max = {8, 5}, .symbol = {0, -1}}, {.min = {2, 5}, .opt = {4, 5}, .max = {8, 5}, .symbol = {0, -1}}};
+static const oct_plan_profile good[2] = {{.min = {2, 5}, .opt = {4, 5}, .max = {8, 5}, .symbol = {0, -1}},
+                                         {.min = {2, 5}, .opt = {4, 5}, .max = {8, 5}, .symbol = {0, -1}}};
 
 static void compose__all_parts__come_back_from_a_file(void **state)
 {
@@ -62,7 +72,8 @@ static void compose__all_parts__come_back_from_a_file(void **state)
     assert_memory_equal(back->recipe, "recipe", 6);
     assert_int_equal(back->shape_count, 2);
     assert_int_equal(back->shapes[1].inputs[1].dims[0], 8);
-    assert_true((const char *)back->shapes[0].steps > (const char *)back->map.data && (const char *)back->shapes[0].steps < (const char *)back->map.data + back->map.size);
+    assert_true((const char *)back->shapes[0].steps > (const char *)back->map.data &&
+                (const char *)back->shapes[0].steps < (const char *)back->map.data + back->map.size);
     OK(oct_plan_get_profile(back, "b", min, opt, max));
     assert_true(min[0] == 2 && opt[0] == 4 && max[0] == 8 && min[1] == 5 && max[1] == 5);
     assert_int_equal(oct_plan_get_profile(back, "y", min, opt, max), OCT_ERR_USAGE);

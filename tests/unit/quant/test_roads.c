@@ -1,5 +1,5 @@
-/* The two roads to INT8 and the way back: a cache through the builder, the same cache through a Q/DQ model, and the cache that a Q/DQ model
- * gives all make the same codes. */
+/* The two roads to INT8 and the way back: a cache through the builder, the same cache through a Q/DQ model, and the cache that a
+ * Q/DQ model gives all make the same codes. */
 #include "graphs.h"
 
 #include <stdio.h>
@@ -46,8 +46,11 @@ static oct_ranges *ranges_for(const oct_model *m, oct_scheme scheme)
     OK(oct_graph_hash(m->graph, r->hash));
     for (int64_t i = 0; i < m->graph->value_count; i++)
         if (!m->graph->values[i]->data && m->graph->values[i]->dtype == OCT_F32)
-            OK(oct_ranges_put(r, &(oct_range_entry){.tensor = (char *)(uintptr_t)m->graph->values[i]->name, .min = -(float)oct_rng_unit(&rng), .max = 1 + (float)oct_rng_unit(&rng),
-                                                    .solver = "max", .error = -1}));
+            OK(oct_ranges_put(r, &(oct_range_entry){.tensor = (char *)(uintptr_t)m->graph->values[i]->name,
+                                                    .min = -(float)oct_rng_unit(&rng),
+                                                    .max = 1 + (float)oct_rng_unit(&rng),
+                                                    .solver = "max",
+                                                    .error = -1}));
     return r;
 }
 
@@ -130,7 +133,8 @@ static void tensorrt_cache__written_by_hand__scales_are_those_bits(void **state)
     oct_model *m = net_model(&n);
     char path[] = "/tmp/octavo-roads-XXXXXX";
     int fd = mkstemp(path);
-    static const char text[] = "TRT-8602-EntropyCalibration2\nx: 3c800000\n(Unnamed Layer* 0) [Conv: 3x3]_output: 3d000000\nunused: 3f800000\n";
+    static const char text[] =
+        "TRT-8602-EntropyCalibration2\nx: 3c800000\n(Unnamed Layer* 0) [Conv: 3x3]_output: 3d000000\nunused: 3f800000\n";
     assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
     close(fd);
     oct_builder *b = NULL;

@@ -1,5 +1,5 @@
-/* The pixels step against a plain loop: every pair of layouts, channels in front and last, codes and floats, one table or one a channel,
- * images smaller and larger than a piece of work. */
+/* The pixels step against a plain loop: every pair of layouts, channels in front and last, codes and floats, one table or one a
+ * channel, images smaller and larger than a piece of work. */
 #include "unit/rt/exec_case.h"
 
 static const exec_layout layouts[] = {EXEC_DENSE, EXEC_NHWC, EXEC_ODD};
@@ -29,7 +29,8 @@ static void one(const pixels *p, exec_layout in, exec_layout out, uint64_t seed)
     for (int64_t i = 0; i < exec_count(&e.view[0]); i++) {
         const int64_t at = (p->shared ? 0 : i / inner % p->channels * 256) + x[i];
         if (p->floats ? ((float *)y)[i] != ((float *)table)[at] : ((uint8_t *)y)[i] != ((uint8_t *)table)[at])
-            fail_msg("element %d of [%d, %d, %d, %d], axis %d, layouts %d and %d", (int)i, (int)p->n, (int)p->channels, (int)p->h, (int)p->w, p->axis, in, out);
+            fail_msg("element %d of [%d, %d, %d, %d], axis %d, layouts %d and %d", (int)i, (int)p->n, (int)p->channels, (int)p->h,
+                     (int)p->w, p->axis, in, out);
     }
     free(x);
     free(table);
@@ -47,7 +48,8 @@ static void all_layouts(const pixels *p)
 static void pixels__any_layout__values_of_the_channels_tables(void **state)
 {
     (void)state;
-    static const int64_t shapes[][4] = {{1, 3, 1, 1}, {2, 3, 5, 7}, {1, 3, 33, 70}, {1, 1, 9, 8}, {3, 1, 40, 41}, {1, 5, 6, 4}, {2, 4, 16, 80}};
+    static const int64_t shapes[][4] = {{1, 3, 1, 1},   {2, 3, 5, 7}, {1, 3, 33, 70}, {1, 1, 9, 8},
+                                        {3, 1, 40, 41}, {1, 5, 6, 4}, {2, 4, 16, 80}};
     for (size_t k = 0; k < sizeof shapes / sizeof shapes[0]; k++)
         for (int axis = 1; axis <= 3; axis += 2)
             for (int form = 0; form < 4; form++)

@@ -1,5 +1,6 @@
-/* One plan, many threads: contexts of it run and change shape in parallel and each gets the bytes that it gets alone.  Run under the
- * thread sanitizer too (make test). Without a builder only the shapes of the plan's own block are there, and the error says so. */
+/* One plan, many threads: contexts of it run and change shape in parallel and each gets the bytes that it gets alone.  Run under
+ * the thread sanitizer too (make test). Without a builder only the shapes of the plan's own block are there, and the error says so.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,10 +10,10 @@
 #include <string.h>
 #include "rt/exec.h"
 
-#define OK(call)                                                                       \
-    do {                                                                               \
-        if ((call) != OCT_OK)                                                          \
-            fail_msg("%s: %s", #call, oct_last_error()->message);                      \
+#define OK(call)                                                                                                                   \
+    do {                                                                                                                           \
+        if ((call) != OCT_OK)                                                                                                      \
+            fail_msg("%s: %s", #call, oct_last_error()->message);                                                                  \
     } while (0)
 
 enum { C = 3, W = 40, LENGTHS = 3, MOST = 96, THREADS = 6, RUNS = 40 };
@@ -20,8 +21,14 @@ static const int64_t lengths[LENGTHS] = {32, 8, MOST}; /* opt, min, max */
 
 static int32_t tensor(oct_draft *d, oct_place place, oct_dtype type, int64_t h, bool nhwc, int64_t *at)
 {
-    oct_plan_tensor t = {.place = place, .dtype = type, .rank = 4, .root = -1, .port = place == OCT_PLACE_INPUT ? 0 : -1, .dims = {1, C, h, W},
-                         .strides = {C * h * W, nhwc ? 1 : h * W, nhwc ? C * W : W, nhwc ? C : 1}, .bytes = C * h * W * (int64_t)oct_dtype_size(type)};
+    oct_plan_tensor t = {.place = place,
+                         .dtype = type,
+                         .rank = 4,
+                         .root = -1,
+                         .port = place == OCT_PLACE_INPUT ? 0 : -1,
+                         .dims = {1, C, h, W},
+                         .strides = {C * h * W, nhwc ? 1 : h * W, nhwc ? C * W : W, nhwc ? C : 1},
+                         .bytes = C * h * W * (int64_t)oct_dtype_size(type)};
     int32_t id;
     if (place == OCT_PLACE_ARENA) {
         t.offset = *at;
@@ -46,8 +53,10 @@ static oct_plan *plan_of(int64_t h)
     const int32_t y = tensor(d, OCT_PLACE_ARENA, OCT_F32, h, false, &at);
     OK(oct_draft_const(d, &scale, sizeof scale, &q.scale_at));
     OK(oct_draft_const(d, &zero, sizeof zero, &q.zero_at));
-    OK(oct_draft_step_add(d, OCT_STEP_QUANTIZE, OCT_PREC_CONVERT, "q", "QuantizeLinear", "q", "", "", 1, &x, 1, &codes, &q, sizeof q, NULL));
-    OK(oct_draft_step_add(d, OCT_STEP_DEQUANTIZE, OCT_PREC_CONVERT, "dq", "DequantizeLinear", "dq", "", "", 1, &codes, 1, &y, &q, sizeof q, NULL));
+    OK(oct_draft_step_add(d, OCT_STEP_QUANTIZE, OCT_PREC_CONVERT, "q", "QuantizeLinear", "q", "", "", 1, &x, 1, &codes, &q,
+                          sizeof q, NULL));
+    OK(oct_draft_step_add(d, OCT_STEP_DEQUANTIZE, OCT_PREC_CONVERT, "dq", "DequantizeLinear", "dq", "", "", 1, &codes, 1, &y, &q,
+                          sizeof q, NULL));
     OK(oct_draft_port(d, OCT_PORT_INPUT, "x", x, OCT_F32, 4, dims));
     OK(oct_draft_port(d, OCT_PORT_OUTPUT, "y", y, OCT_F32, 4, dims));
     d->arena_bytes = at;
@@ -59,7 +68,8 @@ static oct_plan *plan_of(int64_t h)
 static oct_plan *family(void)
 {
     oct_plan *p[LENGTHS], *whole;
-    const oct_plan_profile row = {.min = {1, C, lengths[1], W}, .opt = {1, C, lengths[0], W}, .max = {1, C, lengths[2], W}, .symbol = {-1, -1, 0, -1}};
+    const oct_plan_profile row = {
+        .min = {1, C, lengths[1], W}, .opt = {1, C, lengths[0], W}, .max = {1, C, lengths[2], W}, .symbol = {-1, -1, 0, -1}};
     for (int i = 0; i < LENGTHS; i++)
         p[i] = plan_of(lengths[i]);
     OK(oct_plan_compose(p[0], "", 0, &row, (const oct_plan *const *)&p[1], LENGTHS - 1, &whole));
@@ -81,8 +91,9 @@ static bool run_one(oct_context *c, int64_t h, int seed, float *x)
     oct_tensor t = {.data = x, .dtype = OCT_F32, .rank = 4, .dims = {1, C, h, W}}, y;
     for (int64_t i = 0; i < C * h * W; i++)
         x[i] = (float)((i * 7 + seed) % 200) / 2 - 4; /* halves between -5 and 122.5 are exact */
-    return oct_context_set_shape(c, "x", 4, dims) == OCT_OK && oct_context_set_input(c, "x", &t) == OCT_OK && oct_context_run(c) == OCT_OK &&
-           oct_context_get_output(c, "y", &y) == OCT_OK && y.dims[2] == h && memcmp(y.data, x, sizeof *x * (size_t)(C * h * W)) == 0;
+    return oct_context_set_shape(c, "x", 4, dims) == OCT_OK && oct_context_set_input(c, "x", &t) == OCT_OK &&
+           oct_context_run(c) == OCT_OK && oct_context_get_output(c, "y", &y) == OCT_OK && y.dims[2] == h &&
+           memcmp(y.data, x, sizeof *x * (size_t)(C * h * W)) == 0;
 }
 
 static void *work(void *arg)
