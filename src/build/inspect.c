@@ -230,7 +230,7 @@ oct_status oct_plan_inspect_json(const oct_plan *plan, char **json)
         return oct_fail(OCT_ERR_MEMORY, "no memory for the description of a plan");
     cJSON_AddStringToObject(root, "isa", oct_isa_name((oct_isa)plan->header->isa));
     cJSON_AddNumberToObject(root, "arena_bytes", (double)plan->header->arena_bytes);
-    cJSON_AddNumberToObject(root, "constant_bytes", (double)plan->header->section[OCT_SEC_CONST].size);
+    cJSON_AddNumberToObject(root, "constant_bytes", (double)plan->constant_size);
     cJSON_AddItemToObject(root, "inputs", ports_json(plan, plan->inputs, plan->input_count));
     cJSON_AddItemToObject(root, "outputs", ports_json(plan, plan->outputs, plan->output_count));
     if (add_summary(plan, root) != OCT_OK) {

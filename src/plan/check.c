@@ -18,7 +18,7 @@ oct_status oct_check_fail(const oct_plan *p, const oct_plan_step *s, const char 
 
 bool oct_check_const(const oct_plan *p, int64_t at, int64_t bytes, int64_t align)
 {
-    int64_t size = (int64_t)p->header->section[OCT_SEC_CONST].size;
+    int64_t size = p->constant_size;
     return at >= 0 && bytes >= 0 && at % align == 0 && at <= size && bytes <= size - at;
 }
 
@@ -64,7 +64,7 @@ static int64_t place_bytes(const oct_plan *p, const oct_plan_tensor *t)
 {
     switch (t->place) {
     case OCT_PLACE_ARENA: return p->header->arena_bytes;
-    case OCT_PLACE_CONST: return (int64_t)p->header->section[OCT_SEC_CONST].size;
+    case OCT_PLACE_CONST: return p->constant_size;
     default: return INT64_MAX; /* INPUT: the root's bytes are the caller's */
     }
 }

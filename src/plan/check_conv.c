@@ -87,7 +87,7 @@ static oct_status check_weights(const oct_plan *p, const oct_plan_step *s, const
     /* No product of these can overflow when the weights lie in the block; that is asked in a form that cannot either. */
     int64_t least;
     OCT_CHECK(oct_size_mul((int64_t)q->tap_count * q->kc, oct_step_is_depthwise(kind) ? q->c : 1, &least) == OCT_OK &&
-                  least <= (int64_t)p->header->section[OCT_SEC_CONST].size, "its weights are out of range");
+                  least <= p->constant_size, "its weights are out of range");
     packed_size(kind, q, kernel, &bytes, &columns);
     int64_t panels = oct_step_is_depthwise(kind) ? 1 : oct_div_up(q->oc / q->groups, columns);
     OCT_CHECK(q->panel_bytes == bytes && q->panels == panels, "its weights are not packed for its kernel");

@@ -59,7 +59,7 @@ static oct_status check_header(const uint8_t *block, int64_t size)
 static const void *section(const uint8_t *block, int which) { return block + ((const oct_plan_header *)block)->section[which].offset; }
 static int32_t section_count(const oct_plan_header *h, int which) { return (int32_t)(h->section[which].size / element_size[which]); }
 
-static oct_status open_block(const uint8_t *block, int64_t size, bool inner, oct_plan *p);
+static oct_status open_block(const uint8_t *block, int64_t size, const oct_plan *outer, oct_plan *p);
 
 /* The plans for other shapes: complete blocks, none of which holds further ones. */
 static oct_status open_shapes(const uint8_t *block, oct_plan *p)
@@ -78,13 +78,14 @@ static oct_status open_shapes(const uint8_t *block, oct_plan *p)
         return oct_fail(OCT_ERR_MEMORY, "cannot allocate a plan");
     for (uint64_t at = 0; at < s->size;) {
         const oct_plan_header *h = (const oct_plan_header *)(const void *)(first + at);
-        OCT_TRY(open_block(first + at, (int64_t)h->total, true, &p->shapes[p->shape_count++]));
+        OCT_TRY(open_block(first + at, (int64_t)h->total, p, &p->shapes[p->shape_count++]));
         at += h->total;
     }
     return OCT_OK;
 }
 
-static oct_status open_block(const uint8_t *block, int64_t size, bool inner, oct_plan *p)
+/* outer: the plan that this one is a shape of; NULL = it stands for itself. */
+static oct_status open_block(const uint8_t *block, int64_t size, const oct_plan *outer, oct_plan *p)
 {
     OCT_TRY(check_header(block, size));
     const oct_plan_header *h = (const oct_plan_header *)block;
@@ -105,15 +106,16 @@ static oct_status open_block(const uint8_t *block, int64_t size, bool inner, oct
         .meta = section(block, OCT_SEC_META),
         .meta_count = section_count(h, OCT_SEC_META),
         .strings = section(block, OCT_SEC_STRINGS),
-        .constants = section(block, OCT_SEC_CONST),
+        .constants = outer ? outer->constants : section(block, OCT_SEC_CONST),
+        .constant_size = outer ? outer->constant_size : (int64_t)h->section[OCT_SEC_CONST].size,
         .recipe = section(block, OCT_SEC_RECIPE),
         .recipe_size = (int64_t)h->section[OCT_SEC_RECIPE].size,
         .profile = h->section[OCT_SEC_PROFILE].size ? section(block, OCT_SEC_PROFILE) : NULL,
     };
-    if (inner && (p->recipe_size || p->profile || h->section[OCT_SEC_SHAPES].size))
+    if (outer && (h->section[OCT_SEC_CONST].size || p->recipe_size || p->profile || h->section[OCT_SEC_SHAPES].size))
         return oct_fail(OCT_ERR_CONTENT, "section 'shapes' holds a plan with parts that only the outer one may have");
     OCT_TRY(oct_check_plan(p));
-    if (!inner)
+    if (!outer)
         OCT_TRY(open_shapes(block, p));
     return oct_check_shapes(p);
 }
@@ -125,7 +127,7 @@ static oct_status wrap(const void *block, int64_t size, const char *name, oct_pl
     oct_plan *kept = malloc(sizeof *kept);
     if (!kept)
         return oct_fail(OCT_ERR_MEMORY, "cannot allocate a plan");
-    oct_status s = open_block(block, size, false, &p);
+    oct_status s = open_block(block, size, NULL, &p);
     if (s != OCT_OK) {
         char text[512];
         free(p.shapes);

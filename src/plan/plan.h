@@ -78,7 +78,7 @@ enum { OCT_SEC_TENSORS, OCT_SEC_INDEX, OCT_SEC_STEPS, OCT_SEC_PARAMS, OCT_SEC_IN
        OCT_SEC_STRINGS, OCT_SEC_CONST,
        OCT_SEC_RECIPE,        /* what the plan was made of, for other shapes, weights and ranges (build/recipe_file.c); may be empty */
        OCT_SEC_PROFILE,       /* oct_plan_profile rows */
-       OCT_SEC_SHAPES,        /* complete plan blocks for other shapes of the profile, one behind the other; these have none of the three */
+       OCT_SEC_SHAPES,        /* plan blocks for other shapes of the profile, one behind the other: none of the three, and no constants: theirs are the outer plan's */
        OCT_SEC_COUNT };
 
 typedef struct oct_plan_header {
@@ -105,7 +105,8 @@ struct oct_plan {
     const oct_plan_meta *meta;
     int32_t meta_count;
     const char *strings;
-    const uint8_t *constants;
+    const uint8_t *constants; /* of a plan in `shapes`: the outer plan's */
+    int64_t constant_size;
     const uint8_t *recipe;
     int64_t recipe_size;      /* 0 = none */
     const oct_plan_profile *profile; /* input_count rows, or NULL */

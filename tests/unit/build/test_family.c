@@ -153,6 +153,31 @@ static void family__more_shapes_than_are_kept__each_equals_its_own_build(void **
     oct_model_destroy(m);
 }
 
+/* What differs between shapes is where the taps lie; weights are there once. */
+static void family__plans_of_one_file__share_their_weights(void **state)
+{
+    (void)state;
+    oct_model *m = model(1);
+    oct_plan *p = family(m);
+    int64_t alone = 0;
+    assert_int_equal(p->shape_count, 2);
+    for (int i = 0; i < 2; i++) {
+        assert_ptr_equal(p->shapes[i].constants, p->constants);
+        assert_int_equal(p->shapes[i].constant_size, p->constant_size);
+        assert_int_equal(p->shapes[i].header->section[OCT_SEC_CONST].size, 0);
+    }
+    oct_builder *b = builder(m);
+    oct_plan *one;
+    OK(oct_builder_build(
+        b, &(oct_build_options){.mode = OCT_BUILD_INT8, .dims = (const char *const[]){"H=9", "W=9"}, .dim_count = 2}, &one));
+    alone = one->constant_size;
+    assert_true(p->constant_size >= alone && p->constant_size <= alone + 4 * OCT_ALIGN);
+    oct_plan_destroy(one);
+    oct_builder_destroy(b);
+    oct_plan_destroy(p);
+    oct_model_destroy(m);
+}
+
 typedef struct thread {
     const oct_plan *plan;
     const void *want;
@@ -314,6 +339,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(family__more_shapes_than_are_kept__each_equals_its_own_build),
+        cmocka_unit_test(family__plans_of_one_file__share_their_weights),
         cmocka_unit_test(family__contexts_make_plans_in_parallel__each_gets_its_own_results),
         cmocka_unit_test(recipe__written_and_read__says_the_same),
         cmocka_unit_test(recipe__cut_or_changed__refused_or_read),
