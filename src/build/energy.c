@@ -6,12 +6,14 @@
  * without A pays the conversion to float, B without A pays the quantization;
  *   - made by a unit that has no such freedom (a sum, a pool, a mover: integer only when every reader takes codes): INT8 forbids
  * float readers, B without INT8 pays the quantization;
- *   - made in float always (a graph input, a layer that cannot be INT8): B pays the quantization.
- * Every term is a cost of one variable, or of a pair with one true and one false: a minimum cut finds the exact minimum. */
+ *   - made in float always (a graph input, a layer that cannot be INT8): B pays the quantization; of a function of one value, which
+ * can write codes itself, only when A is false. Every term is a cost of one variable, or of a pair with one true and one false: a
+ * minimum cut finds the exact minimum. */
 #include "build/energy.h"
 
 #include <stdlib.h>
 #include "build/cut.h"
+#include "ir/op.h"
 
 oct_status oct_units_create(oct_units *u)
 {
@@ -115,32 +117,46 @@ static oct_status forbid_float_readers(const builder *b, int32_t yes, const read
     return OCT_OK;
 }
 
+/* A function of one value in float: when its result is only read as codes, it writes them itself (opt/unary_codes.c). */
+static bool is_function(const oct_node *n)
+{
+    return n && (oct_op_get(n->op)->flags & OCT_OPF_U) != 0;
+}
+
+/* The tensor is stored as float unless every reader takes codes: then quantizing costs nothing beyond its maker. */
+static oct_status add_free_choice(const builder *b, const oct_value *v, const readers *r, int32_t needed, int32_t maker)
+{
+    int32_t never_float;
+    OCT_TRY(oct_cut_variable(b->cut, 0, 0, &never_float));
+    OCT_TRY(forbid_float_readers(b, never_float, r));
+    OCT_TRY(oct_cut_pair(b->cut, needed, never_float, b->u->quantize[v->mark]));
+    if (maker < 0)
+        return OCT_OK;
+    OCT_TRY(oct_cut_pair(b->cut, never_float, maker, OCT_CUT_NEVER));
+    return oct_cut_pair(b->cut, maker, never_float, b->u->dequantize[v->mark]);
+}
+
 static oct_status add_value(const builder *b, const oct_value *v)
 {
     const oct_units *u = b->u;
-    const double quantize = u->quantize[v->mark], dequantize = u->dequantize[v->mark];
     const int32_t maker = v->producer ? b->variable[u->unit[v->producer->mark]] : -1;
+    const bool function = maker < 0 && is_function(v->producer);
     const oct_node *n = maker_of(u, v);
     readers r;
-    int32_t needed, never_float;
+    int32_t needed;
     OCT_TRY(find_readers(b, v, &r));
     if (!r.any_codes)
         return OCT_OK; /* what an INT8 unit writes here is float in every plan */
-    OCT_TRY(oct_cut_variable(b->cut, 0, maker < 0 ? quantize : 0, &needed));
+    OCT_TRY(oct_cut_variable(b->cut, 0, maker < 0 && !function ? u->quantize[v->mark] : 0, &needed));
     for (int64_t i = 0; i < r.count; i++)
         if (r.variable[i] >= 0)
             OCT_TRY(oct_cut_pair(b->cut, r.variable[i], needed, OCT_CUT_NEVER));
     if (maker < 0)
-        return OCT_OK;
-    if (n && u->asks[n->mark] && !oct_is_quantizable(n)) {
-        OCT_TRY(oct_cut_pair(b->cut, needed, maker, quantize));
-        return forbid_float_readers(b, maker, &r);
-    }
-    OCT_TRY(oct_cut_variable(b->cut, 0, 0, &never_float));
-    OCT_TRY(oct_cut_pair(b->cut, never_float, maker, OCT_CUT_NEVER));
-    OCT_TRY(forbid_float_readers(b, never_float, &r));
-    OCT_TRY(oct_cut_pair(b->cut, maker, never_float, dequantize));
-    return oct_cut_pair(b->cut, needed, never_float, quantize);
+        return function ? add_free_choice(b, v, &r, needed, maker) : OCT_OK;
+    if (!n || !u->asks[n->mark] || oct_is_quantizable(n))
+        return add_free_choice(b, v, &r, needed, maker);
+    OCT_TRY(oct_cut_pair(b->cut, needed, maker, u->quantize[v->mark]));
+    return forbid_float_readers(b, maker, &r);
 }
 
 static oct_status mark_code_uses(builder *b)

@@ -46,7 +46,9 @@ static double cost_of(const oct_units *u, const bool *hold, bool *consistent)
         }
         for (int64_t k = 0; k < g->node_count && v->producer; k++)
             made_int8 |= u->unit[k] == u->unit[v->producer->mark] && asks[k];
-        sum += point[i] && !(made_int8 && all_codes) ? u->quantize[i] : 0;
+        const bool function =
+            v->producer && (oct_op_get(v->producer->op)->flags & OCT_OPF_U) && !u->capable[u->unit[v->producer->mark]];
+        sum += point[i] && !((made_int8 || function) && all_codes) ? u->quantize[i] : 0;
         sum += made_int8 && !all_codes ? u->dequantize[i] : 0;
     }
     free(asks);
