@@ -1,0 +1,72 @@
+/* What an operator of the tape sees: its inputs and outputs as slots, its state, scratch.  One file a family; forward stands before backward.
+ *
+ * Letters: x, y are an operator's input and output, dx, dy the gradients of the loss by them. Gradients add up (a value may have several users):
+ * backward adds to dx, never sets it. A NULL gradient is one that nobody asks for. */
+#ifndef OCT_TRAIN_DIFF_H
+#define OCT_TRAIN_DIFF_H
+
+#include "ir/op.h"
+#include "train/dnn.h"
+#include "train/tape.h"
+
+typedef struct oct_slot {
+    const oct_value *value;
+    int64_t count;
+    float *data;     /* [count] */
+    float *grad;     /* [count] or NULL */
+    int64_t uses;    /* node inputs that read it, plus one for a graph output */
+    bool needs_grad, parameter;
+} oct_slot;
+
+typedef struct oct_diff_node oct_diff_node;
+
+typedef struct oct_diff_op {
+    oct_status (*prepare)(oct_tape *t, oct_diff_node *d);  /* check attributes, fill d->state and d->scratch */
+    oct_status (*forward)(oct_tape *t, oct_diff_node *d);
+    oct_status (*backward)(oct_tape *t, oct_diff_node *d);
+    unsigned learn;                                        /* bit i: float constants of input i are parameters */
+} oct_diff_op;
+
+struct oct_diff_node {
+    const oct_node *node;
+    const oct_diff_op *op;
+    oct_slot **in, **out;    /* one for each input and output of node; NULL = absent or not float */
+    void *state;             /* the operator's own, in the tape's arena */
+    int64_t scratch;         /* bytes of t->scratch that it needs during one call */
+};
+
+struct oct_tape {
+    oct_arena *arena;
+    oct_graph *graph;
+    oct_slot *slots;
+    oct_diff_node *nodes;
+    int64_t slot_count, node_count;
+    oct_dnn *dnn;
+    float *values, *grads;   /* one block each; slots point into them */
+    int64_t grad_bytes;
+    void *scratch;           /* shared by all nodes, one after the other */
+    bool training;
+};
+
+#define OCT_DIFF(id, stem, learn)                                      \
+    oct_status oct_diff_prepare_##stem(oct_tape *t, oct_diff_node *d); \
+    oct_status oct_diff_forward_##stem(oct_tape *t, oct_diff_node *d); \
+    oct_status oct_diff_backward_##stem(oct_tape *t, oct_diff_node *d);
+#include "train/ops.inc"
+#undef OCT_DIFF
+
+/* Zeroed room for d->state, or for what a state points to. */
+oct_status oct_diff_alloc(oct_tape *t, int64_t count, size_t element, void **out);
+/* UNSUPPORTED "<Op> '<node>': <text>: training does not support it". */
+oct_status oct_diff_unsupported(const oct_node *n, const char *text);
+/* Elements of axes [from, to) of s. */
+int64_t oct_diff_product(const oct_shape *s, int from, int to);
+
+static inline oct_slot *oct_diff_in(const oct_diff_node *d, int i) { return i < d->node->input_count ? d->in[i] : NULL; }
+static inline float *oct_diff_grad(const oct_diff_node *d, int i)
+{
+    oct_slot *s = oct_diff_in(d, i);
+    return s ? s->grad : NULL;
+}
+
+#endif

@@ -1,0 +1,249 @@
+/* BatchNormalization, LayerNormalization, Softmax and LogSoftmax.  Sums over a channel or row are double.
+ *
+ * With h = (x - mean) / sqrt(variance + eps) and y = scale h + bias, and the mean over the same elements written E:
+ *   dscale = sum dy h,  dbias = sum dy,  dx = (g - E g - h E(g h)) / sqrt(variance + eps),  g = scale dy
+ * (Ioffe, Szegedy 2015, arXiv 1502.03167, section 3; Ba, Kiros, Hinton 2016, arXiv 1607.06450). With fixed statistics the two means are absent. */
+#include "train/diff.h"
+
+#include <math.h>
+
+/* --- BatchNormalization: x [n, c, plane] --- */
+enum { X, SCALE, BIAS, MEAN, VAR, BN_INPUTS };
+
+typedef struct bn_state {
+    int64_t n, c, plane;
+    float eps, momentum;
+    double *mean, *inv;   /* [c] of the last forward: what it subtracted and multiplied by */
+    bool batch;           /* the last forward used the batch's statistics */
+} bn_state;
+
+oct_status oct_diff_prepare_batch_norm(oct_tape *t, oct_diff_node *d)
+{
+    bn_state *s;
+    const oct_node *n = d->node;
+    const oct_shape *x = &n->inputs[X]->shape;
+    for (int i = SCALE; i < BN_INPUTS; i++)
+        if (!n->inputs[i]->data)
+            return oct_diff_unsupported(n, "scale, bias or statistics that are computed");
+    OCT_TRY(oct_diff_alloc(t, 1, sizeof *s, (void **)&s));
+    d->state = s;
+    s->n = x->dim[0];
+    s->c = x->dim[1];
+    s->plane = oct_diff_product(x, 2, x->rank);
+    s->eps = oct_node_float(n, "epsilon", 1e-5f);
+    s->momentum = oct_node_float(n, "momentum", 0.9f);
+    OCT_TRY(oct_diff_alloc(t, s->c, sizeof *s->mean, (void **)&s->mean));
+    return oct_diff_alloc(t, s->c, sizeof *s->inv, (void **)&s->inv);
+}
+
+/* Mean and population variance of channel c over the batch, in two passes. */
+static void channel_statistics(const bn_state *s, const float *x, int64_t c, double *mean, double *variance)
+{
+    const double count = (double)(s->n * s->plane);
+    double sum = 0, square = 0;
+    for (int64_t b = 0; b < s->n; b++)
+        for (int64_t i = 0; i < s->plane; i++)
+            sum += x[(b * s->c + c) * s->plane + i];
+    *mean = sum / count;
+    for (int64_t b = 0; b < s->n; b++)
+        for (int64_t i = 0; i < s->plane; i++) {
+            const double v = x[(b * s->c + c) * s->plane + i] - *mean;
+            square += v * v;
+        }
+    *variance = square / count;
+}
+
+oct_status oct_diff_forward_batch_norm(oct_tape *t, oct_diff_node *d)
+{
+    bn_state *s = d->state;
+    const float *x = d->in[X]->data;
+    float *running[2] = {d->in[MEAN]->data, d->in[VAR]->data};
+    s->batch = t->training;
+    for (int64_t c = 0; c < s->c; c++) {
+        double mean = running[0][c], variance = running[1][c];
+        if (s->batch) { /* ONNX: running = running * momentum + current * (1 - momentum), population variance */
+            channel_statistics(s, x, c, &mean, &variance);
+            running[0][c] = (float)(running[0][c] * (double)s->momentum + mean * (1 - (double)s->momentum));
+            running[1][c] = (float)(running[1][c] * (double)s->momentum + variance * (1 - (double)s->momentum));
+        }
+        s->mean[c] = mean;
+        s->inv[c] = 1 / sqrt(variance + (double)s->eps);
+        const float factor = (float)(d->in[SCALE]->data[c] * s->inv[c]), offset = (float)(d->in[BIAS]->data[c] - d->in[SCALE]->data[c] * s->inv[c] * mean);
+        for (int64_t b = 0; b < s->n; b++) {
+            const int64_t at = (b * s->c + c) * s->plane;
+            for (int64_t i = 0; i < s->plane; i++)
+                d->out[0]->data[at + i] = x[at + i] * factor + offset;
+        }
+    }
+    return OCT_OK;
+}
+
+oct_status oct_diff_backward_batch_norm(oct_tape *t, oct_diff_node *d)
+{
+    const bn_state *s = d->state;
+    const float *x = d->in[X]->data, *dy = d->out[0]->grad;
+    const double count = (double)(s->n * s->plane);
+    (void)t;
+    for (int64_t c = 0; c < s->c; c++) {
+        const double mean = s->mean[c], inv = s->inv[c];
+        double sum = 0, sum_h = 0; /* of dy and of dy h */
+        for (int64_t b = 0; b < s->n; b++)
+            for (int64_t i = 0; i < s->plane; i++) {
+                const int64_t at = (b * s->c + c) * s->plane + i;
+                sum += dy[at];
+                sum_h += dy[at] * (x[at] - mean) * inv;
+            }
+        if (d->in[SCALE]->grad)
+            d->in[SCALE]->grad[c] += (float)sum_h;
+        if (d->in[BIAS]->grad)
+            d->in[BIAS]->grad[c] += (float)sum;
+        if (!d->in[X]->grad)
+            continue;
+        const double factor = d->in[SCALE]->data[c] * inv, e = s->batch ? sum / count : 0, e_h = s->batch ? sum_h / count : 0;
+        for (int64_t b = 0; b < s->n; b++)
+            for (int64_t i = 0; i < s->plane; i++) {
+                const int64_t at = (b * s->c + c) * s->plane + i;
+                d->in[X]->grad[at] += (float)(factor * (dy[at] - e - (x[at] - mean) * inv * e_h));
+            }
+    }
+    return OCT_OK;
+}
+
+/* --- LayerNormalization: x [rows, n], scale and bias [n] --- */
+typedef struct ln_state {
+    int64_t rows, n;
+    float eps;
+    double *mean, *inv;   /* [rows] */
+} ln_state;
+
+oct_status oct_diff_prepare_layer_norm(oct_tape *t, oct_diff_node *d)
+{
+    ln_state *s;
+    const oct_node *n = d->node;
+    const oct_shape *x = &n->inputs[0]->shape;
+    const int64_t axis = oct_node_int(n, "axis", -1);
+    const int from = (int)(axis < 0 ? axis + x->rank : axis);
+    OCT_TRY(oct_diff_alloc(t, 1, sizeof *s, (void **)&s));
+    d->state = s;
+    s->rows = oct_diff_product(x, 0, from);
+    s->n = oct_diff_product(x, from, x->rank);
+    s->eps = oct_node_float(n, "epsilon", 1e-5f);
+    for (int i = 1; i < n->output_count; i++)
+        if (n->outputs[i] && (n->outputs[i]->user_count > 0 || n->outputs[i]->is_output))
+            return oct_diff_unsupported(n, "its mean or deviation as an output");
+    for (int i = 1; i < 3; i++)
+        if (oct_diff_in(d, i) && d->in[i]->count != s->n)
+            return oct_diff_unsupported(n, "a scale or bias that is broadcast");
+    OCT_TRY(oct_diff_alloc(t, s->rows, sizeof *s->mean, (void **)&s->mean));
+    return oct_diff_alloc(t, s->rows, sizeof *s->inv, (void **)&s->inv);
+}
+
+oct_status oct_diff_forward_layer_norm(oct_tape *t, oct_diff_node *d)
+{
+    ln_state *s = d->state;
+    const float *scale = d->in[1]->data, *bias = oct_diff_in(d, 2) ? d->in[2]->data : NULL;
+    (void)t;
+    for (int64_t r = 0; r < s->rows; r++) {
+        const float *x = d->in[0]->data + r * s->n;
+        float *y = d->out[0]->data + r * s->n;
+        double sum = 0, square = 0;
+        for (int64_t i = 0; i < s->n; i++)
+            sum += x[i];
+        const double mean = sum / (double)s->n;
+        for (int64_t i = 0; i < s->n; i++)
+            square += (x[i] - mean) * (x[i] - mean);
+        s->mean[r] = mean;
+        s->inv[r] = 1 / sqrt(square / (double)s->n + (double)s->eps);
+        for (int64_t i = 0; i < s->n; i++)
+            y[i] = (float)((x[i] - mean) * s->inv[r] * scale[i]) + (bias ? bias[i] : 0);
+    }
+    return OCT_OK;
+}
+
+oct_status oct_diff_backward_layer_norm(oct_tape *t, oct_diff_node *d)
+{
+    const ln_state *s = d->state;
+    const float *scale = d->in[1]->data;
+    float *dscale = d->in[1]->grad, *dbias = oct_diff_grad(d, 2);
+    (void)t;
+    for (int64_t r = 0; r < s->rows; r++) {
+        const float *x = d->in[0]->data + r * s->n, *dy = d->out[0]->grad + r * s->n;
+        double sum = 0, sum_h = 0; /* of g and of g h */
+        for (int64_t i = 0; i < s->n; i++) {
+            const double h = (x[i] - s->mean[r]) * s->inv[r], g = (double)dy[i] * scale[i];
+            sum += g;
+            sum_h += g * h;
+            if (dscale)
+                dscale[i] += (float)(dy[i] * h);
+            if (dbias)
+                dbias[i] += dy[i];
+        }
+        for (int64_t i = 0; d->in[0]->grad && i < s->n; i++) {
+            const double h = (x[i] - s->mean[r]) * s->inv[r], g = (double)dy[i] * scale[i];
+            d->in[0]->grad[r * s->n + i] += (float)((g - (sum + h * sum_h) / (double)s->n) * s->inv[r]);
+        }
+    }
+    return OCT_OK;
+}
+
+/* --- Softmax: x [outer, n, inner] along the middle axis.  y = exp(x) / sum exp(x): dx = y (dy - sum y dy).
+ *     LogSoftmax: y = x - log sum exp(x): dx = dy - exp(y) sum dy --- */
+typedef struct softmax_state {
+    int64_t outer, n, inner;
+    bool log;
+} softmax_state;
+
+oct_status oct_diff_prepare_softmax(oct_tape *t, oct_diff_node *d)
+{
+    softmax_state *s;
+    const oct_shape *x = &d->node->inputs[0]->shape;
+    const int64_t given = oct_node_int(d->node, "axis", -1);
+    const int axis = (int)(given < 0 ? given + x->rank : given);
+    OCT_TRY(oct_diff_alloc(t, 1, sizeof *s, (void **)&s));
+    d->state = s;
+    s->outer = oct_diff_product(x, 0, axis);
+    s->n = x->rank ? x->dim[axis] : 1;
+    s->inner = oct_diff_product(x, axis + 1, x->rank);
+    s->log = d->node->op == OCT_OP_LOG_SOFTMAX;
+    return OCT_OK;
+}
+
+oct_status oct_diff_forward_softmax(oct_tape *t, oct_diff_node *d)
+{
+    const softmax_state *s = d->state;
+    (void)t;
+    for (int64_t r = 0; r < s->outer * s->inner; r++) {
+        const int64_t at = r / s->inner * s->n * s->inner + r % s->inner;
+        const float *x = d->in[0]->data + at;
+        float *y = d->out[0]->data + at, most = -INFINITY;
+        double sum = 0;
+        for (int64_t i = 0; i < s->n; i++)
+            most = fmaxf(most, x[i * s->inner]);
+        for (int64_t i = 0; i < s->n; i++)
+            sum += exp((double)x[i * s->inner] - most);
+        for (int64_t i = 0; i < s->n; i++) {
+            const double v = (double)x[i * s->inner] - most;
+            y[i * s->inner] = (float)(s->log ? v - log(sum) : exp(v) / sum);
+        }
+    }
+    return OCT_OK;
+}
+
+oct_status oct_diff_backward_softmax(oct_tape *t, oct_diff_node *d)
+{
+    const softmax_state *s = d->state;
+    (void)t;
+    for (int64_t r = 0; r < s->outer * s->inner; r++) {
+        const int64_t at = r / s->inner * s->n * s->inner + r % s->inner;
+        const float *y = d->out[0]->data + at, *dy = d->out[0]->grad + at;
+        float *dx = d->in[0]->grad + at;
+        double sum = 0;
+        for (int64_t i = 0; i < s->n; i++)
+            sum += (s->log ? 1 : (double)y[i * s->inner]) * dy[i * s->inner];
+        for (int64_t i = 0; i < s->n; i++) {
+            const int64_t k = i * s->inner;
+            dx[k] += (float)(s->log ? dy[k] - exp((double)y[k]) * sum : y[k] * (dy[k] - sum));
+        }
+    }
+    return OCT_OK;
+}

@@ -1,0 +1,311 @@
+/* The tape: slots for values, one block for data and one for gradients, a list of nodes run forward and backward.  Operators are in files of their own. */
+#include "train/diff.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include "build/build.h"
+
+static const oct_diff_op ops[OCT_OP_COUNT] = {
+#define OCT_DIFF(id, stem, learn) [OCT_OP_##id] = {oct_diff_prepare_##stem, oct_diff_forward_##stem, oct_diff_backward_##stem, learn},
+#include "train/ops.inc"
+#undef OCT_DIFF
+};
+
+oct_status oct_diff_alloc(oct_tape *t, int64_t count, size_t element, void **out)
+{
+    int64_t bytes;
+    OCT_TRY(oct_size_mul(count, (int64_t)element, &bytes));
+    return oct_arena_alloc(t->arena, bytes, out);
+}
+
+oct_status oct_diff_unsupported(const oct_node *n, const char *text)
+{
+    return oct_fail_node(oct_fail(OCT_ERR_UNSUPPORTED, "%s '%s': %s: training does not support it", oct_op_get(n->op)->name, n->name, text), n->name);
+}
+
+int64_t oct_diff_product(const oct_shape *s, int from, int to)
+{
+    int64_t count = 1;
+    for (int i = from; i < to; i++)
+        count *= s->dim[i];
+    return count;
+}
+
+oct_status oct_tape_simplify(oct_graph *g)
+{
+    static const char *const passes[] = {"identity", "fold", "shapes", "patterns"};
+    const oct_opt opt = {.g = g, .stages = OCT_OPT_EXPORT, .fold = oct_build_fold};
+    int64_t changes = 1, some;
+    while (changes > 0) {
+        changes = 0;
+        for (size_t i = 0; i < sizeof passes / sizeof *passes; i++) {
+            OCT_TRY(oct_opt_pass(&opt, passes[i], &some));
+            changes += some;
+        }
+        OCT_TRY(oct_graph_infer(g));
+    }
+    oct_graph_sweep(g);
+    return OCT_OK;
+}
+
+/* --- making --- */
+
+static bool is_float(const oct_value *v) { return v && v->dtype == OCT_F32; }
+
+static oct_slot *slot_of(const oct_tape *t, const oct_value *v) { return is_float(v) && v->mark >= 0 ? &t->slots[v->mark] : NULL; }
+
+static oct_status check_node(const oct_node *n)
+{
+    if (!ops[n->op].forward)
+        return oct_fail_node(oct_fail(OCT_ERR_UNSUPPORTED, "operator %s of node '%s' has no gradient: training does not support it", oct_op_get(n->op)->name, n->name), n->name);
+    if (n->int8 || n->fused.residual || n->fused.clamp)
+        return oct_diff_unsupported(n, "a fused or quantized operator");
+    for (int i = 0; i < n->output_count; i++) {
+        if (!n->outputs[i] && n->op != OCT_OP_LAYER_NORM)
+            return oct_diff_unsupported(n, "an output that is left out");
+        if (n->outputs[i] && !is_float(n->outputs[i]))
+            return oct_diff_unsupported(n, oct_dtype_name(n->outputs[i]->dtype));
+    }
+    if (!is_float(n->inputs[0]))
+        return oct_diff_unsupported(n, oct_dtype_name(n->inputs[0]->dtype));
+    return OCT_OK;
+}
+
+/* One slot for each float value of the graph. */
+static oct_status make_slots(oct_tape *t)
+{
+    const oct_graph *g = t->graph;
+    OCT_TRY(oct_diff_alloc(t, g->value_count, sizeof *t->slots, (void **)&t->slots));
+    for (int64_t i = 0; i < g->value_count; i++) {
+        oct_value *v = g->values[i];
+        v->mark = -1;
+        if (!is_float(v) || (!v->data && !v->producer && v->user_count == 0 && !v->is_output))
+            continue;
+        oct_slot *s = &t->slots[t->slot_count];
+        OCT_TRY(oct_shape_count(&v->shape, &s->count));
+        s->value = v;
+        s->uses = v->user_count;
+        v->mark = (int32_t)t->slot_count++;
+    }
+    for (int64_t i = 0; i < g->output_count; i++) {
+        if (!slot_of(t, g->outputs[i]))
+            return oct_fail(OCT_ERR_UNSUPPORTED, "output '%s' is no float32 tensor: training does not support it", g->outputs[i]->name);
+        slot_of(t, g->outputs[i])->uses++;
+    }
+    return OCT_OK;
+}
+
+static oct_status make_node(oct_tape *t, const oct_node *n, oct_diff_node *d)
+{
+    d->node = n;
+    d->op = &ops[n->op];
+    OCT_TRY(check_node(n));
+    OCT_TRY(oct_diff_alloc(t, n->input_count, sizeof *d->in, (void **)&d->in));
+    OCT_TRY(oct_diff_alloc(t, n->output_count, sizeof *d->out, (void **)&d->out));
+    bool needs = false;
+    for (int i = 0; i < n->input_count; i++) {
+        oct_slot *s = d->in[i] = slot_of(t, n->inputs[i]);
+        needs = needs || (s && s->needs_grad);
+    }
+    for (int i = 0; i < n->output_count; i++) {
+        d->out[i] = slot_of(t, n->outputs[i]);
+        if (d->out[i])
+            d->out[i]->needs_grad = needs;
+    }
+    return OCT_OK;
+}
+
+/* Before nodes are made: a constant may be a parameter to a later node only. */
+static void mark_parameters(oct_tape *t)
+{
+    for (int64_t k = 0; k < t->graph->node_count; k++) {
+        const oct_node *n = t->graph->nodes[k];
+        for (int i = 0; i < n->input_count && i < 32; i++) {
+            oct_slot *s = slot_of(t, n->inputs[i]);
+            if (s && s->value->data && s->count > 1 && ops[n->op].learn >> i & 1)
+                s->parameter = s->needs_grad = true;
+        }
+    }
+}
+
+static oct_status make_nodes(oct_tape *t, const oct_tape_options *opts)
+{
+    const oct_graph *g = t->graph;
+    for (int64_t i = 0; i < g->input_count; i++)
+        if (slot_of(t, g->inputs[i]))
+            slot_of(t, g->inputs[i])->needs_grad = opts->input_gradients;
+    OCT_TRY(oct_diff_alloc(t, g->node_count, sizeof *t->nodes, (void **)&t->nodes));
+    t->node_count = g->node_count;
+    mark_parameters(t);
+    for (int64_t i = 0; i < g->node_count; i++)
+        OCT_TRY(make_node(t, g->nodes[i], &t->nodes[i]));
+    return OCT_OK;
+}
+
+/* Place of each slot in the two blocks, 64-byte steps; fills in constants. */
+static oct_status place(oct_tape *t)
+{
+    enum { STEP = OCT_ALIGN / sizeof(float) };
+    int64_t data = 0, grad = 0, bytes;
+    for (int64_t i = 0; i < t->slot_count; i++) {
+        OCT_TRY(oct_size_add(data, oct_round_up(t->slots[i].count, STEP), &data));
+        if (t->slots[i].needs_grad)
+            OCT_TRY(oct_size_add(grad, oct_round_up(t->slots[i].count, STEP), &grad));
+    }
+    OCT_TRY(oct_size_mul(data, sizeof(float), &bytes));
+    OCT_TRY(oct_size_mul(grad, sizeof(float), &t->grad_bytes));
+    OCT_TRY(oct_alloc(bytes, true, (void **)&t->values));
+    OCT_TRY(oct_alloc(t->grad_bytes, true, (void **)&t->grads));
+    data = grad = 0;
+    for (int64_t i = 0; i < t->slot_count; i++) {
+        oct_slot *s = &t->slots[i];
+        s->data = t->values + data;
+        data += oct_round_up(s->count, STEP);
+        if (s->value->data)
+            memcpy(s->data, s->value->data, (size_t)s->count * sizeof *s->data);
+        if (!s->needs_grad)
+            continue;
+        s->grad = t->grads + grad;
+        grad += oct_round_up(s->count, STEP);
+    }
+    return OCT_OK;
+}
+
+static oct_status prepare_nodes(oct_tape *t)
+{
+    int64_t scratch = OCT_ALIGN;
+    for (int64_t i = 0; i < t->node_count; i++) {
+        oct_status s = t->nodes[i].op->prepare(t, &t->nodes[i]);
+        if (s != OCT_OK)
+            return oct_fail_node(s, t->nodes[i].node->name);
+        scratch = oct_max64(scratch, t->nodes[i].scratch);
+    }
+    return oct_alloc(scratch, false, &t->scratch);
+}
+
+oct_status oct_tape_create(const oct_graph *g, const oct_tape_options *opts, oct_tape **out)
+{
+    static const oct_tape_options defaults = {0};
+    oct_status s = OCT_OK;
+    const int threads = oct_dnn_enter();
+    oct_tape *t = calloc(1, sizeof *t);
+    if (!t)
+        OCT_FAIL_DONE(OCT_ERR_MEMORY, "no memory for a tape");
+    opts = opts ? opts : &defaults;
+    t->training = opts->training;
+    OCT_TRY_DONE(oct_arena_create(&t->arena));
+    OCT_TRY_DONE(oct_graph_clone(g, &t->graph));
+    OCT_TRY_DONE(oct_dnn_create(&t->dnn));
+    OCT_TRY_DONE(make_slots(t));
+    OCT_TRY_DONE(make_nodes(t, opts));
+    OCT_TRY_DONE(place(t));
+    OCT_TRY_DONE(prepare_nodes(t));
+    *out = t;
+    t = NULL;
+done:
+    oct_tape_destroy(t);
+    oct_dnn_leave(threads);
+    return s;
+}
+
+void oct_tape_destroy(oct_tape *t)
+{
+    if (!t)
+        return;
+    oct_dnn_destroy(t->dnn);
+    oct_free(t->values);
+    oct_free(t->grads);
+    oct_free(t->scratch);
+    oct_graph_destroy(t->graph);
+    oct_arena_destroy(t->arena);
+    free(t);
+}
+
+/* --- looking --- */
+
+void oct_tape_set_training(oct_tape *t, bool training) { t->training = training; }
+
+static void describe(const oct_slot *s, oct_tape_value *out)
+{
+    *out = (oct_tape_value){s->value->name, &s->value->shape, s->count, s->data, s->grad, s->parameter};
+}
+
+static bool describe_value(const oct_tape *t, const oct_value *v, oct_tape_value *out)
+{
+    const oct_slot *s = slot_of(t, v);
+    *out = (oct_tape_value){.name = v->name, .shape = &v->shape};
+    if (s)
+        describe(s, out);
+    return true;
+}
+
+bool oct_tape_input(const oct_tape *t, int64_t i, oct_tape_value *out)
+{
+    return i >= 0 && i < t->graph->input_count && describe_value(t, t->graph->inputs[i], out);
+}
+
+bool oct_tape_output(const oct_tape *t, int64_t i, oct_tape_value *out)
+{
+    return i >= 0 && i < t->graph->output_count && describe_value(t, t->graph->outputs[i], out);
+}
+
+bool oct_tape_value_at(const oct_tape *t, int64_t i, oct_tape_value *out)
+{
+    if (i < 0 || i >= t->slot_count)
+        return false;
+    describe(&t->slots[i], out);
+    return true;
+}
+
+oct_status oct_tape_find(const oct_tape *t, const char *name, oct_tape_value *out)
+{
+    const oct_value *v = oct_value_find(t->graph, name);
+    if (!slot_of(t, v))
+        return oct_fail(OCT_ERR_USAGE, "no float tensor of the graph is called '%s'", name);
+    describe(slot_of(t, v), out);
+    return OCT_OK;
+}
+
+/* --- running --- */
+
+oct_status oct_tape_forward(oct_tape *t)
+{
+    oct_status s = OCT_OK;
+    const int threads = oct_dnn_enter();
+    for (int64_t i = 0; i < t->node_count && s == OCT_OK; i++) {
+        s = t->nodes[i].op->forward(t, &t->nodes[i]);
+        if (s != OCT_OK)
+            s = oct_fail_node(s, t->nodes[i].node->name);
+    }
+    oct_dnn_leave(threads);
+    return s;
+}
+
+static bool wants_backward(const oct_diff_node *d)
+{
+    for (int i = 0; i < d->node->output_count; i++)
+        if (d->out[i] && d->out[i]->needs_grad)
+            return true;
+    return false;
+}
+
+oct_status oct_tape_backward(oct_tape *t, const float *const *seeds)
+{
+    oct_status s = OCT_OK;
+    const int threads = oct_dnn_enter();
+    memset(t->grads, 0, (size_t)t->grad_bytes);
+    for (int64_t i = 0; i < t->graph->output_count; i++) {
+        const oct_slot *y = slot_of(t, t->graph->outputs[i]);
+        for (int64_t k = 0; seeds[i] && y->grad && k < y->count; k++)
+            y->grad[k] += seeds[i][k];
+    }
+    for (int64_t i = t->node_count - 1; i >= 0 && s == OCT_OK; i--) {
+        if (!wants_backward(&t->nodes[i]))
+            continue;
+        s = t->nodes[i].op->backward(t, &t->nodes[i]);
+        if (s != OCT_OK)
+            s = oct_fail_node(s, t->nodes[i].node->name);
+    }
+    oct_dnn_leave(threads);
+    return s;
+}

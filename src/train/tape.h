@@ -1,0 +1,51 @@
+/* The tape: a bound float graph with room for every value and its gradient, run forward and backward.  DESIGN 7.1.
+ *
+ * Values and gradients are dense float32 in ONNX's axis order, made once for the graph's shapes; forward and backward allocate nothing of their own.
+ * A tape belongs to one thread and starts none: a team trains by one tape a thread, each on its part of the batch. BatchNormalization stays an operator of
+ * its own. Nothing here knows of quantization, losses or optimizers. */
+#ifndef OCT_TRAIN_TAPE_H
+#define OCT_TRAIN_TAPE_H
+
+#include "ir/ir.h"
+
+typedef struct oct_tape oct_tape;
+
+typedef struct oct_tape_options {
+    bool training;         /* BatchNormalization by the batch's statistics, running averages updated; else by the running averages */
+    bool input_gradients;  /* gradients of the graph inputs too */
+} oct_tape_options;
+
+/* One value of a tape: what it is called and where it lies. Borrowed; lives as long as the tape. */
+typedef struct oct_tape_value {
+    const char *name;
+    const oct_shape *shape;
+    int64_t count;         /* elements */
+    float *data;           /* [count]; inputs and parameters may be written between runs */
+    const float *grad;     /* [count] of the last backward; NULL: none is computed */
+    bool parameter;        /* a float constant that ops.inc calls learnable */
+} oct_tape_value;
+
+/* Bring a bound graph into the form that tapes differentiate: constants and shape arithmetic computed, SiLU, hard-swish and GELU recognised.
+ * No weights change, BatchNormalization stays. */
+oct_status oct_tape_simplify(oct_graph *g);
+
+/* A tape of a bound graph (every shape concrete). The graph is copied and stays the caller's; opts NULL = defaults.
+ * UNSUPPORTED naming node and operator where one has no gradient here; MEMORY. The caller owns *out. */
+oct_status oct_tape_create(const oct_graph *g, const oct_tape_options *opts, oct_tape **out);
+void oct_tape_destroy(oct_tape *t);
+void oct_tape_set_training(oct_tape *t, bool training);
+
+/* Values by place: graph inputs, outputs, and all of them. false past the end. */
+bool oct_tape_input(const oct_tape *t, int64_t i, oct_tape_value *out);
+bool oct_tape_output(const oct_tape *t, int64_t i, oct_tape_value *out);
+bool oct_tape_value_at(const oct_tape *t, int64_t i, oct_tape_value *out);
+/* By name; USAGE when no float value is called so. */
+oct_status oct_tape_find(const oct_tape *t, const char *name, oct_tape_value *out);
+
+/* Compute every value from the inputs' and parameters' data. */
+oct_status oct_tape_forward(oct_tape *t);
+/* Gradients of sum_i <seeds[i], output i>, after a forward with the same data. seeds: one pointer for each graph output, NULL = zeros.
+ * Gradients of the last call are overwritten. */
+oct_status oct_tape_backward(oct_tape *t, const float *const *seeds);
+
+#endif
