@@ -1,4 +1,5 @@
-/* Octavo: float ONNX in, accurate INT8 out, run on the CPU.  Umbrella of all public headers. */
+/* Octavo: float ONNX in, accurate INT8 out, run on the CPU.  Umbrella of all public headers; what train.h declares is in
+ * liboctavo_train, which a program that calls it links instead of liboctavo. */
 #ifndef OCTAVO_OCTAVO_H
 #define OCTAVO_OCTAVO_H
 
@@ -9,5 +10,6 @@
 #include "quant.h"
 #include "engine.h"
 #include "eval.h"
+#include "train.h"
 
 #endif
