@@ -36,21 +36,38 @@ oct_status oct_diff_prepare_batch_norm(oct_tape *t, oct_diff_node *d)
     return oct_diff_alloc(t, s->c, sizeof *s->inv, (void **)&s->inv);
 }
 
-/* Mean and population variance of channel c over the batch, in two passes. */
+/* *sum += sum d, *sum_x += sum d (x - mean) over n elements, in independent lanes: one chain of additions would wait for each. */
+static void add_sums(int64_t n, const float *d, const float *x, double mean, double *sum, double *sum_x)
+{
+    enum { LANES = 8 };
+    double a[LANES] = {0}, b[LANES] = {0};
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (int k = 0; k < LANES; k++) {
+            a[k] += d[i + k];
+            b[k] += d[i + k] * (x[i + k] - mean);
+        }
+    for (; i < n; i++) {
+        a[0] += d[i];
+        b[0] += d[i] * (x[i] - mean);
+    }
+    for (int k = 0; k < LANES; k++) {
+        *sum += a[k];
+        *sum_x += b[k];
+    }
+}
+
+/* Mean and population variance of channel c over the batch, in two passes: sum x (x - mean) = sum (x - mean)^2. */
 static void channel_statistics(const bn_state *s, const float *x, int64_t c, double *mean, double *variance)
 {
     const double count = (double)(s->n * s->plane);
-    double sum = 0, square = 0;
+    double sum = 0, square = 0, unused = 0;
     for (int64_t b = 0; b < s->n; b++)
-        for (int64_t i = 0; i < s->plane; i++)
-            sum += x[(b * s->c + c) * s->plane + i];
+        add_sums(s->plane, x + (b * s->c + c) * s->plane, x + (b * s->c + c) * s->plane, 0, &sum, &unused);
     *mean = sum / count;
     for (int64_t b = 0; b < s->n; b++)
-        for (int64_t i = 0; i < s->plane; i++) {
-            const double v = x[(b * s->c + c) * s->plane + i] - *mean;
-            square += v * v;
-        }
-    *variance = square / count;
+        add_sums(s->plane, x + (b * s->c + c) * s->plane, x + (b * s->c + c) * s->plane, *mean, &unused, &square);
+    *variance = fmax(square, 0) / count;
 }
 
 oct_status oct_diff_forward_batch_norm(oct_tape *t, oct_diff_node *d)
@@ -88,23 +105,23 @@ oct_status oct_diff_backward_batch_norm(oct_tape *t, oct_diff_node *d)
         const double mean = s->mean[c], inv = s->inv[c];
         double sum = 0, sum_h = 0; /* of dy and of dy h */
         for (int64_t b = 0; b < s->n; b++)
-            for (int64_t i = 0; i < s->plane; i++) {
-                const int64_t at = (b * s->c + c) * s->plane + i;
-                sum += dy[at];
-                sum_h += dy[at] * (x[at] - mean) * inv;
-            }
+            add_sums(s->plane, dy + (b * s->c + c) * s->plane, x + (b * s->c + c) * s->plane, mean, &sum, &sum_h);
+        sum_h *= inv;
         if (d->in[SCALE]->grad)
             d->in[SCALE]->grad[c] += (float)sum_h;
         if (d->in[BIAS]->grad)
             d->in[BIAS]->grad[c] += (float)sum;
         if (!d->in[X]->grad)
             continue;
+        /* factor (dy - E dy - h E(dy h)) as of_dy dy + of_x x + rest */
         const double factor = d->in[SCALE]->data[c] * inv, e = s->batch ? sum / count : 0, e_h = s->batch ? sum_h / count : 0;
-        for (int64_t b = 0; b < s->n; b++)
-            for (int64_t i = 0; i < s->plane; i++) {
-                const int64_t at = (b * s->c + c) * s->plane + i;
-                d->in[X]->grad[at] += (float)(factor * (dy[at] - e - (x[at] - mean) * inv * e_h));
-            }
+        const float of_dy = (float)factor, of_x = (float)(-factor * inv * e_h), rest = (float)(factor * (mean * inv * e_h - e));
+        for (int64_t b = 0; b < s->n; b++) {
+            const int64_t at = (b * s->c + c) * s->plane;
+            float *dx = d->in[X]->grad + at;
+            for (int64_t i = 0; i < s->plane; i++)
+                dx[i] += of_dy * dy[at + i] + of_x * x[at + i] + rest;
+        }
     }
     return OCT_OK;
 }

@@ -6,8 +6,8 @@
 #include <math.h>
 #include <string.h>
 
-typedef void forward_fn(int64_t n, const float *x, float *y, float a, float b);
-typedef void backward_fn(int64_t n, const float *x, const float *y, const float *dy, float *dx, float a, float b);
+typedef void forward_fn(int64_t n, const float *restrict x, float *restrict y, float a, float b);
+typedef void backward_fn(int64_t n, const float *restrict x, const float *restrict y, const float *restrict dy, float *restrict dx, float a, float b);
 
 #define HALF_ROOT 0.70710678f     /* 1 / sqrt(2) */
 #define NORMAL    0.39894228f     /* 1 / sqrt(2 pi) */
@@ -20,14 +20,15 @@ static inline float clamp(float v, float lo, float hi) { return v < lo ? lo : v 
 static inline float gelu_tanh(float v) { return tanhf(TANH_A * (v + TANH_B * v * v * v)); }
 
 #define UNARY(stem, result, slope)                                                                                               \
-    static void forward_##stem(int64_t n, const float *x, float *y, float a, float b)                                            \
+    static void forward_##stem(int64_t n, const float *restrict x, float *restrict y, float a, float b)                         \
     {                                                                                                                            \
         for (int64_t i = 0; i < n; i++) {                                                                                        \
             const float v = x[i];                                                                                                \
             y[i] = (result);                                                                                                     \
         }                                                                                                                        \
     }                                                                                                                            \
-    static void backward_##stem(int64_t n, const float *x, const float *y, const float *dy, float *dx, float a, float b)         \
+    static void backward_##stem(int64_t n, const float *restrict x, const float *restrict y, const float *restrict dy,           \
+                                float *restrict dx, float a, float b)                                                            \
     {                                                                                                                            \
         for (int64_t i = 0; i < n; i++) {                                                                                        \
             const float v = x[i], r = y[i];                                                                                      \
@@ -37,9 +38,9 @@ static inline float gelu_tanh(float v) { return tanhf(TANH_A * (v + TANH_B * v *
         }                                                                                                                        \
     }
 
-UNARY(relu, v <= 0 ? 0 : v, v <= 0 ? 0 : 1)
+UNARY(relu, v <= 0 ? 0 : v, (float)!(v <= 0))
 UNARY(leaky_relu, v > 0 ? v : a * v, v > 0 ? 1 : a)
-UNARY(clip, clamp(v, a, b), v > a && v < b ? 1 : 0)
+UNARY(clip, clamp(v, a, b), (float)((v > a) & (v < b)))
 UNARY(sigmoid, sigmoid(v), r * (1 - r))
 UNARY(hard_sigmoid, clamp(a * v + b, 0, 1), r > 0 && r < 1 ? a : 0)
 UNARY(hard_swish, v * clamp(v / 6 + 0.5f, 0, 1), v <= -3 ? 0 : v >= 3 ? 1 : v / 3 + 0.5f)
