@@ -34,6 +34,8 @@ typedef struct oct_data_options {
     uint64_t seed;
     int shard, shards;  /* contiguous part shard (1-based) of shards; 0 = all. Taken after limit. */
     bool strict;        /* a corrupt image is fatal; else it is counted, named by oct_dataset_get_fault, and skipped */
+    double split;       /* 0 = whole set; else this fraction of every class, drawn by seed, is held out: two sets opened with the same */
+    bool held_out;      /* split and seed, one with held_out and one without, share no sample and are all. Taken before limit. */
 } oct_data_options;
 
 /* Open a source: folder or tar/zip with one sub-folder a class (class = bytewise rank of its name), CSV/TSV of

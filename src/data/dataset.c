@@ -72,15 +72,40 @@ static int compare_ordinals(const void *a, const void *b, void *items)
     return (x > y) - (x < y);
 }
 
+/* The samples of one side of the split, ascending, with their labels if there are any: *n of them. */
+static oct_status take_side(const oct_dataset *set, const oct_data_options *o, const int64_t *labels, int64_t *n, int64_t *side, int64_t *side_labels)
+{
+    const int64_t all = *n;
+    uint8_t *held = malloc((size_t)all);
+    oct_status s = held ? oct_subset_split(all, labels, set->class_count, o->split, o->seed, held) : oct_fail(OCT_ERR_MEMORY, "cannot allocate a split");
+    *n = 0;
+    for (int64_t i = 0; s == OCT_OK && i < all; i++) {
+        if (held[i] != o->held_out)
+            continue;
+        side[*n] = i;
+        if (labels)
+            side_labels[*n] = labels[i];
+        (*n)++;
+    }
+    free(held);
+    if (s == OCT_OK && (*n == 0 || *n == all))
+        s = oct_fail_file(oct_fail(OCT_ERR_USAGE, "a split of %g leaves one side of the %lld samples of '%s' empty", o->split, (long long)all, set->path), set->path);
+    return s;
+}
+
 static oct_status pick_samples(oct_dataset *set, const oct_data_options *o)
 {
     oct_status s = OCT_OK;
     const oct_listing *l = &set->list;
     int64_t n = set->kind == OCT_SET_ARRAYS ? set->arrays.rows : l->count, kept = 0;
     const int64_t *labels = set->arrays.labels;
-    int64_t *copy = NULL;
+    int64_t *copy = NULL, *side = NULL, *side_labels = NULL;
     if (n == 0)
         return refuse_empty(set);
+    if (!(o->split >= 0 && o->split < 1))
+        return oct_fail(OCT_ERR_USAGE, "a split of %g: the part that is held out is a fraction below 1", o->split);
+    if (o->held_out && o->split == 0)
+        return oct_fail(OCT_ERR_USAGE, "nothing is held out without a split");
     if (o->limit < 0)
         return oct_fail(OCT_ERR_USAGE, "a limit of %lld samples", (long long)o->limit);
     if (set->kind != OCT_SET_ARRAYS && set->labelled) {
@@ -91,7 +116,17 @@ static oct_status pick_samples(oct_dataset *set, const oct_data_options *o)
             copy[i] = l->items[i].label;
         labels = copy;
     }
+    if (o->split > 0) {
+        side = malloc((size_t)n * sizeof *side);
+        side_labels = malloc((size_t)n * sizeof *side_labels);
+        if (!side || !side_labels)
+            OCT_FAIL_DONE(OCT_ERR_MEMORY, "cannot allocate a split of %lld samples", (long long)n);
+        OCT_TRY_DONE(take_side(set, o, labels, &n, side, side_labels));
+        labels = labels ? side_labels : NULL;
+    }
     OCT_TRY_DONE(oct_subset_pick(n, labels, set->class_count, o->limit, o->seed, &set->picked, &kept));
+    for (int64_t i = 0; side && i < kept; i++)
+        set->picked[i] = side[set->picked[i]];
     /* What is drawn does not depend on how an archive was packed; it is delivered in the archive's order, one pass. */
     if (set->kind == OCT_SET_ARCHIVE)
         qsort_r(set->picked, (size_t)kept, sizeof *set->picked, compare_ordinals, l->items);
@@ -101,6 +136,8 @@ static oct_status pick_samples(oct_dataset *set, const oct_data_options *o)
         OCT_FAIL_DONE(OCT_ERR_MEMORY, "cannot allocate a data set");
 done:
     free(copy);
+    free(side);
+    free(side_labels);
     return s;
 }
 

@@ -1,5 +1,6 @@
 /* Opening data sets of every kind: samples, classes, subsets, shards, and what is refused. */
 #include "unit/data/files.h"
+#include <math.h>
 #include "data/set.h"
 #include "data/subset.h"
 
@@ -316,6 +317,109 @@ static void shards__any_count__partition_the_limited_set(void **state)
     oct_dataset_destroy(whole);
 }
 
+/* --- splits --- */
+
+static void split__uneven_classes__each_gives_its_share(void **state)
+{
+    enum { N = 1000, CLASSES = 5 };
+    static const int64_t bounds[CLASSES + 1] = {0, 5, 105, 105, 505, N}; /* sizes 5, 100, 0, 400, 495 */
+    int64_t labels[N];
+    uint8_t held[N], again[N], other[N];
+    for (int c = 0; c < CLASSES; c++)
+        for (int64_t i = bounds[c]; i < bounds[c + 1]; i++)
+            labels[i] = c;
+    static const double fractions[] = {0.001, 0.1, 0.125, 1.0 / 3, 0.5, 0.9, 0.999};
+    for (size_t f = 0; f < sizeof fractions / sizeof *fractions; f++) {
+        OK(oct_subset_split(N, labels, CLASSES, fractions[f], 9, held));
+        int64_t total = 0;
+        for (int c = 0; c < CLASSES; c++) {
+            int64_t n = 0;
+            for (int64_t i = bounds[c]; i < bounds[c + 1]; i++)
+                n += held[i];
+            const double share = fractions[f] * (double)(bounds[c + 1] - bounds[c]);
+            assert_true((double)n > share - 1 && (double)n < share + 1);
+            total += n;
+        }
+        assert_int_equal(total, llround(fractions[f] * N));
+        OK(oct_subset_split(N, labels, CLASSES, fractions[f], 9, again));
+        assert_memory_equal(held, again, N);
+        OK(oct_subset_split(N, labels, CLASSES, fractions[f], 10, other));
+        assert_memory_not_equal(held, other, N);
+    }
+}
+
+static void split__draws__uniform_over_members_and_apart_from_the_subset(void **state)
+{
+    enum { N = 40, DRAWS = 4000 };
+    int count[N] = {0}, both = 0;
+    uint8_t held[N];
+    for (uint64_t seed = 0; seed < DRAWS; seed++) {
+        int64_t *picked, n;
+        OK(oct_subset_split(N, NULL, 0, 0.25, seed, held));
+        OK(oct_subset_pick(N, NULL, 0, N / 4, seed, &picked, &n));
+        for (int i = 0; i < N; i++)
+            count[i] += held[i];
+        for (int64_t i = 0; i < n; i++)
+            both += held[picked[i]];
+        free(picked);
+    }
+    /* sd of a count is sqrt(4000 * 3 / 16) = 27; `both` is 4000 sums of hypergeometric draws with mean 2.5 and sd 1.2: sd 76 */
+    for (int i = 0; i < N; i++)
+        assert_in_range(count[i], DRAWS / 4 - 150, DRAWS / 4 + 150);
+    assert_in_range(both, DRAWS * 10 / 4 - 500, DRAWS * 10 / 4 + 500);
+}
+
+static void split__two_sets__disjoint_and_complete_from_every_source(void **state)
+{
+    enum { N = 30 };
+    packer zip = pack_open(at("split.zip"), PACK_ZIP);
+    for (int i = N - 1; i >= 0; i--) { /* packed from behind: the archive's order is another one */
+        char name[32];
+        blob b;
+        make_png(&b, 2, 2, 3, i);
+        snprintf(name, sizeof name, "split/%c/%02d.png", i < 20 ? 'a' : 'b', i);
+        put(name, b.bytes, b.size);
+        pack_add(zip, name, b.bytes, b.size);
+    }
+    pack_close(zip);
+    int side[N];
+    for (int source = 0; source < 2; source++) {
+        int seen[N] = {0};
+        for (int held = 0; held < 2; held++) {
+            oct_dataset *set = open_set(at(source ? "split.zip" : "split"), &(oct_data_options){.split = 0.2, .held_out = held, .seed = 3});
+            assert_int_equal(oct_dataset_count(set), held ? 6 : 24);
+            assert_int_equal(oct_dataset_class_count(set), 2);
+            int64_t of_a = 0;
+            for (int64_t i = 0; i < oct_dataset_count(set); i++) {
+                const char *name = oct_listing_name(&set->list, set->list.items[oct_set_sample(set, i)].name);
+                const int k = atoi(strrchr(name, '/') + 1);
+                seen[k]++;
+                of_a += oct_set_label(set, i) == 0;
+                if (source == 0)
+                    side[k] = held;
+                assert_int_equal(side[k], held);
+            }
+            assert_int_equal(of_a, held ? 4 : 16);
+            oct_dataset_destroy(set);
+            set = open_set(at(source ? "split.zip" : "split"), &(oct_data_options){.split = 0.2, .held_out = held, .seed = 3, .limit = 5});
+            assert_int_equal(oct_dataset_count(set), 5);
+            for (int64_t i = 0; i < 5; i++) {
+                const char *name = oct_listing_name(&set->list, set->list.items[oct_set_sample(set, i)].name);
+                assert_int_equal(side[atoi(strrchr(name, '/') + 1)], held);
+            }
+            oct_dataset_destroy(set);
+        }
+        for (int k = 0; k < N; k++)
+            assert_int_equal(seen[k], 1);
+    }
+    oct_dataset *set = NULL;
+    FAILS(oct_dataset_open(at("split"), &(oct_data_options){.split = 0.001}, &set), OCT_ERR_USAGE, "empty");
+    FAILS(oct_dataset_open(at("split"), &(oct_data_options){.split = 1}, &set), OCT_ERR_USAGE, "a split of 1");
+    FAILS(oct_dataset_open(at("split"), &(oct_data_options){.split = -0.5}, &set), OCT_ERR_USAGE, "fraction");
+    FAILS(oct_dataset_open(at("split"), &(oct_data_options){.split = NAN}, &set), OCT_ERR_USAGE, "fraction");
+    FAILS(oct_dataset_open(at("split"), &(oct_data_options){.held_out = true}, &set), OCT_ERR_USAGE, "without a split");
+}
+
 static void options__nonsense__usage_error(void **state)
 {
     oct_dataset *set = NULL;
@@ -413,6 +517,9 @@ int main(void)
         cmocka_unit_test(subset__seed__repeats_and_differs),
         cmocka_unit_test(subset__draws__uniform_over_members),
         cmocka_unit_test(shards__any_count__partition_the_limited_set),
+        cmocka_unit_test(split__uneven_classes__each_gives_its_share),
+        cmocka_unit_test(split__draws__uniform_over_members_and_apart_from_the_subset),
+        cmocka_unit_test(split__two_sets__disjoint_and_complete_from_every_source),
         cmocka_unit_test(options__nonsense__usage_error),
         cmocka_unit_test(npz__labels__classes),
         cmocka_unit_test(npz__bad_members__content_error),
