@@ -53,18 +53,49 @@ OCT_API const char *oct_dataset_class_name(const oct_dataset *set, int64_t cls);
 OCT_API int64_t oct_dataset_fault_count(const oct_dataset *set);
 OCT_API const char *oct_dataset_get_fault(const oct_dataset *set, int64_t index); /* "file: reason" */
 
+/* Random changes of training images, made of the sized 8-bit pixels before normalisation, in the order of the fields. All zero = none.
+ * What happens to a sample follows from (seed, epoch, its place in the source) only: threads, batch and order do not show. */
+typedef struct oct_augment {
+    int crop;         /* a window of the picture's size out of the picture with so many pixels of border on each side */
+    bool reflect;     /* the border mirrors the picture (its outer pixels are not repeated); else it is black */
+    bool flip;        /* left and right are exchanged one time in two */
+    float brightness, contrast, saturation; /* each by a factor uniform in 1 - x ... 1 + x; 0 to 1 */
+    int cutout;       /* a square of this side around any pixel becomes what normalises to about 0 */
+    float mixup;      /* l * picture + (1 - l) * another sample's augmented picture, l from Beta(mixup, mixup); 0 to 2 */
+} oct_augment;
+/* "crop:4,flip,jitter:0.2,cutout:8,mixup:0.2": any of crop:PIXELS[:reflect], flip, jitter:X (all three) or
+ * jitter:BRIGHTNESS:CONTRAST:SATURATION, cutout:PIXELS, mixup:ALPHA, each once; or "none". USAGE names the part that is wrong. */
+OCT_API OCT_MUST_USE oct_status oct_augment_parse(const char *text, oct_augment *out);
+
 /* A loader yields batches in sample order, decoded and preprocessed ahead on `threads` background threads.
  * inputs: the model's (or plan's) input ports; the first dimension is the batch. Images feed the single input: floats as (v - mean) / std,
  * 8-bit codes with the scale of the port as these floats quantized, other uint8 as the pixels themselves (mean and std are then not used);
  * array sets feed each port by name (a .npy the only one). Memory is a fixed number of batches. */
 OCT_API OCT_MUST_USE oct_status oct_loader_create(oct_dataset *set, const oct_port *inputs, int input_count, const oct_preprocess *pre,
                                      int64_t batch, int threads, oct_loader **out);
+/* What training asks for beyond that. Zero-initialise; batch is required. */
+typedef struct oct_loader_options {
+    int64_t batch;
+    int threads;                /* 0 = as many as cores */
+    uint64_t seed;              /* of the order and of augmentation */
+    bool shuffle;               /* each epoch has its own random order, of seed and epoch only */
+    const oct_augment *augment; /* NULL = none; copied. Images only: an array set is refused (USAGE) */
+} oct_loader_options;
+/* The same with options; stands at the start of epoch 0. With shuffle or mixup an archive's files or an array's rows are held in
+ * memory, as they are in the source. */
+OCT_API OCT_MUST_USE oct_status oct_loader_create_with(oct_dataset *set, const oct_port *inputs, int input_count, const oct_preprocess *pre,
+                                          const oct_loader_options *options, oct_loader **out);
+/* Goes to the start of an epoch (>= 0), wherever the loader stands; epochs differ in order and augmentation. Not after an error. */
+OCT_API OCT_MUST_USE oct_status oct_loader_start_epoch(oct_loader *loader, int64_t epoch);
 OCT_API void oct_loader_destroy(oct_loader *loader);
 typedef struct oct_batch {
     int64_t count;             /* samples in this batch; 0 = end of data */
     int64_t first;             /* index of the first sample, counted over delivered samples */
     const oct_tensor *inputs;  /* one per port, dims[0] = count */
     const int64_t *labels;     /* count labels, NULL without labels */
+    const int64_t *samples;    /* count indices into the set, 0 ... oct_dataset_count - 1 */
+    const float *mix;          /* with mixup: the target is mix[i] of labels[i] and 1 - mix[i] of label2[i]; else NULL */
+    const int64_t *label2;     /* NULL without labels or mixup; labels[i] where a sample is not mixed */
 } oct_batch;
 /* The batch is borrowed until the next call. */
 OCT_API OCT_MUST_USE oct_status oct_loader_next(oct_loader *loader, oct_batch *out);

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 #include "base/mem.h"
 #include "data/archive.h"
+#include "data/hold.h"
 
 #define MAX_ENCODED ((int64_t)256 << 20) /* bytes of one image file */
 #define FIRST_BLOCK (1 << 16)
@@ -94,6 +96,7 @@ static oct_status read_rows(oct_feeder *f, int64_t row, oct_feed_scratch *s)
     for (int i = 0; i < f->count; i++)
         OCT_TRY(oct_size_add(total, oct_round_up(f->feeds[i].source_bytes, OCT_ALIGN), &total));
     OCT_TRY(oct_grow((void **)&s->bytes, &s->capacity, total, 1));
+    s->size = total;
     for (int i = 0; i < f->count; i++) {
         OCT_TRY(oct_row_reader_read(f->feeds[i].rows, row, s->bytes + at));
         at += oct_round_up(f->feeds[i].source_bytes, OCT_ALIGN);
@@ -105,6 +108,8 @@ oct_status oct_feeder_read(oct_feeder *f, int64_t sample, oct_feed_scratch *s)
 {
     const oct_dataset *set = f->set;
     int64_t k = oct_set_sample(set, sample);
+    if (f->held)
+        return oct_held_read(f->held, sample, s);
     switch (set->kind) {
     case OCT_SET_FILES: return read_sample_file(set, oct_listing_name(&set->list, set->list.items[k].name), s);
     case OCT_SET_ARCHIVE: return read_entry(f, set->list.items[k].ordinal, s);
@@ -128,9 +133,36 @@ static void fill_row(const oct_feed *f, const uint8_t *src, uint8_t *out)
     }
 }
 
-oct_status oct_feeder_fill(const oct_feeder *f, oct_feed_scratch *s, uint8_t *const *out, bool *fatal)
+/* The image augmented, and mixed with another sample; a partner that cannot be read is left out and named in its own turn. */
+static oct_status augment_image(oct_feeder *f, int64_t sample, oct_feed_scratch *s, const oct_image **image, oct_feed_mix *mix)
+{
+    const oct_augment *a = &f->augment;
+    const uint64_t key = oct_augment_key(f->seed, f->epoch, oct_set_sample(f->set, sample));
+    OCT_TRY(oct_augment_apply(a, key, f->fill, *image, &s->augmented));
+    *image = &s->augmented;
+    if (a->mixup == 0)
+        return OCT_OK;
+    int weight;
+    int64_t partner;
+    oct_augment_draw_mix(a, key, f->set->count, &weight, &partner);
+    const oct_image *other;
+    bool misfit;
+    oct_status r = oct_feeder_read(f, partner, s);
+    if (r == OCT_OK)
+        r = oct_pixels_load(&f->plan, s->bytes, s->size, &s->pixels, &other, &misfit);
+    if (r == OCT_OK)
+        r = oct_augment_apply(a, oct_augment_key(f->seed, f->epoch, oct_set_sample(f->set, partner)), f->fill, other, &s->partner);
+    if (r != OCT_OK)
+        return r == OCT_ERR_MEMORY ? r : OCT_OK;
+    oct_augment_mix(&s->augmented, &s->partner, weight);
+    *mix = (oct_feed_mix){.partner = partner, .weight = (float)weight / OCT_MIX_ONE};
+    return OCT_OK;
+}
+
+oct_status oct_feeder_fill(oct_feeder *f, int64_t sample, oct_feed_scratch *s, uint8_t *const *out, oct_feed_mix *mix, bool *fatal)
 {
     *fatal = false;
+    *mix = (oct_feed_mix){.partner = sample, .weight = 1};
     if (f->set->kind == OCT_SET_ARRAYS) {
         const uint8_t *row = s->bytes;
         for (int i = 0; i < f->count; i++) {
@@ -141,6 +173,8 @@ oct_status oct_feeder_fill(const oct_feeder *f, oct_feed_scratch *s, uint8_t *co
     }
     const oct_image *image;
     OCT_TRY(oct_pixels_load(&f->plan, s->bytes, s->size, &s->pixels, &image, fatal));
+    if (f->augmented)
+        OCT_TRY(augment_image(f, sample, s, &image, mix));
     oct_pixels_normalize(&f->plan, image, out[0]);
     return OCT_OK;
 }
@@ -156,6 +190,8 @@ void oct_feed_scratch_free(oct_feed_scratch *s)
 {
     free(s->bytes);
     oct_pixel_scratch_free(&s->pixels);
+    oct_image_free(&s->augmented);
+    oct_image_free(&s->partner);
     *s = (oct_feed_scratch){0};
 }
 
@@ -279,8 +315,32 @@ oct_status oct_feeder_open(oct_feeder *f, oct_dataset *set, const oct_port *inpu
     return s == OCT_OK ? s : oct_fail_file(s, set->path);
 }
 
+oct_status oct_feeder_augment(oct_feeder *f, const oct_augment *a, uint64_t seed)
+{
+    OCT_TRY(oct_augment_check(a));
+    if (f->set->kind == OCT_SET_ARRAYS)
+        return oct_fail_file(oct_fail(OCT_ERR_USAGE, "'%s' holds arrays; images alone are augmented", f->set->path), f->set->path);
+    f->augmented = true;
+    f->augment = *a;
+    f->seed = seed;
+    for (int c = 0; c < 3 && c < f->plan.channels; c++) {
+        const float mean = 255.0f * f->plan.pre.mean[f->plan.bgr ? f->plan.channels - 1 - c : c];
+        f->fill[c] = (uint8_t)(mean > 0 ? fminf(mean, 255.0f) + 0.5f : 0.0f);
+    }
+    return OCT_OK;
+}
+
+oct_status oct_feeder_hold(oct_feeder *f)
+{
+    oct_held *held = NULL;
+    OCT_TRY(oct_held_create(f, &held));
+    f->held = held;
+    return OCT_OK;
+}
+
 void oct_feeder_close(oct_feeder *f)
 {
+    oct_held_destroy(f->held);
     for (int i = 0; i < f->count; i++)
         oct_row_reader_close(f->feeds[i].rows);
     free(f->feeds);

@@ -35,14 +35,11 @@ static oct_status grey_to_rgb(oct_image *image)
     return OCT_OK;
 }
 
-/* ITU-R 601-2 luma in 16-bit fixed point, rounded: Pillow's conversion to "L". */
 static void rgb_to_grey(oct_image *image)
 {
     int64_t n = (int64_t)image->width * image->height;
-    for (int64_t i = 0; i < n; i++) {
-        const uint8_t *p = image->pixels + 3 * i;
-        image->pixels[i] = (uint8_t)((p[0] * 19595 + p[1] * 38470 + p[2] * 7471 + 0x8000) >> 16);
-    }
+    for (int64_t i = 0; i < n; i++)
+        image->pixels[i] = oct_image_luma(image->pixels + 3 * i);
     image->channels = 1;
 }
 

@@ -23,6 +23,9 @@ void oct_image_free(oct_image *image);
  * orientation tags are ignored. Error messages give the reason only; the caller names the file. CONTENT. */
 oct_status oct_image_decode(const void *bytes, int64_t size, int channels, oct_image *out);
 
+/* ITU-R 601-2 luma of an RGB pixel in 16-bit fixed point, rounded: Pillow's conversion to "L". */
+static inline uint8_t oct_image_luma(const uint8_t *p) { return (uint8_t)((p[0] * 19595 + p[1] * 38470 + p[2] * 7471 + 0x8000) >> 16); }
+
 /* What each format does: out gets 1 or 3 channels as the file has colour or not. */
 oct_status oct_jpeg_decode(const void *bytes, int64_t size, oct_image *out);
 oct_status oct_png_decode(const void *bytes, int64_t size, oct_image *out);

@@ -3,7 +3,7 @@
  * A ring of sample slots stands between the threads and the caller. Threads claim the next samples in order and make them
  * in their slots; the caller copies finished slots into the batch, in order, leaving out faulty ones. What comes out
  * therefore depends on the data only, never on threads. Memory is the ring (a batch and a few slots a thread) and one
- * batch, whatever the set's size. */
+ * batch, whatever the set's size; with shuffle or mixup also the samples of a source that is read in order. */
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +20,7 @@ typedef struct slot {
     bool fatal; /* not a fault of this one sample: loading ends here */
     bool done;
     char *message;
+    oct_feed_mix mix;
     uint8_t **rows; /* one per input, in the ring */
 } slot;
 
@@ -33,12 +34,15 @@ struct oct_loader {
     oct_dataset *set;
     oct_feeder feeder;
     int64_t batch, delivered;
+    uint64_t seed;
+    int64_t *order; /* sample at each place of this epoch; NULL when not shuffled */
     slot *slots;
     uint8_t **rows; /* slot_count x inputs, what slots point into */
     int64_t slot_count, claim;
     void **rings;        /* one per input: slot_count rows */
     oct_tensor *tensors; /* one per input: the batch handed out */
-    int64_t *labels;
+    int64_t *labels, *label2, *samples;
+    float *mix;
     oct_status failed; /* the first fatal error; later calls repeat it */
     char *failure;
     worker *workers;
@@ -51,18 +55,21 @@ struct oct_loader {
     bool stop;
 };
 
-/* Sample i, read already or, where order does not matter, read here. */
+/* The sample at place i of this epoch. */
+static int64_t sample_at(const oct_loader *l, int64_t i) { return l->order ? l->order[i] : i; }
+
+/* The sample at place i, read already or, where order does not matter, read here. */
 static void make_sample(oct_loader *l, worker *w, int64_t i, oct_status s)
 {
     slot *at = &l->slots[i % l->slot_count];
     if (s == OCT_OK)
-        s = oct_feeder_fill(&l->feeder, &w->scratch, at->rows, &at->fatal);
+        s = oct_feeder_fill(&l->feeder, sample_at(l, i), &w->scratch, at->rows, &at->mix, &at->fatal);
     at->status = s;
     if (s == OCT_OK)
         return;
     /* Rows of arrays cannot be left out one by one: the rest could not be read either. */
     at->fatal |= s == OCT_ERR_MEMORY || s == OCT_ERR_INTERNAL || l->set->kind == OCT_SET_ARRAYS;
-    if (asprintf(&at->message, "%s: %s", oct_feeder_name(&l->feeder, i), oct_last_error()->message) < 0)
+    if (asprintf(&at->message, "%s: %s", oct_feeder_name(&l->feeder, sample_at(l, i)), oct_last_error()->message) < 0)
         at->message = NULL;
 }
 
@@ -91,7 +98,7 @@ static void *work(void *arg)
         if (n == 0)
             return NULL;
         for (int64_t i = lo; i < lo + n; i++)
-            make_sample(l, w, i, in_order ? s : oct_feeder_read(&l->feeder, i, &w->scratch));
+            make_sample(l, w, i, in_order ? s : oct_feeder_read(&l->feeder, sample_at(l, i), &w->scratch));
         pthread_mutex_lock(&l->lock);
         for (int64_t i = lo; i < lo + n; i++)
             l->slots[i % l->slot_count].done = true;
@@ -119,8 +126,13 @@ static oct_status make_buffers(oct_loader *l)
     l->rings = calloc((size_t)inputs, sizeof *l->rings);
     l->tensors = calloc((size_t)inputs, sizeof *l->tensors);
     l->labels = l->set->labelled ? calloc((size_t)l->batch, sizeof *l->labels) : NULL;
+    l->samples = calloc((size_t)l->batch, sizeof *l->samples);
+    const bool mixes = l->feeder.augment.mixup > 0;
+    l->mix = mixes ? calloc((size_t)l->batch, sizeof *l->mix) : NULL;
+    l->label2 = mixes && l->labels ? calloc((size_t)l->batch, sizeof *l->label2) : NULL;
     l->workers = calloc((size_t)l->thread_count, sizeof *l->workers);
-    if (!l->slots || !l->rows || !l->rings || !l->tensors || !l->workers || (l->set->labelled && !l->labels))
+    const bool labelled = !l->set->labelled || (l->labels && (!mixes || l->label2));
+    if (!l->slots || !l->rows || !l->rings || !l->tensors || !l->workers || !l->samples || (mixes && !l->mix) || !labelled)
         return oct_fail(OCT_ERR_MEMORY, "cannot allocate a loader of %lld samples a batch", (long long)l->batch);
     for (int i = 0; i < inputs; i++) {
         const oct_feed *f = &l->feeder.feeds[i];
@@ -148,10 +160,34 @@ static oct_status start_threads(oct_loader *l)
     return OCT_OK;
 }
 
+static oct_status repeat_failure(const oct_loader *l)
+{
+    return oct_fail_file(oct_fail(l->failed, "%s", l->failure ? l->failure : "out of memory"), l->set->path);
+}
+
+static void stop_threads(oct_loader *l)
+{
+    pthread_mutex_lock(&l->lock);
+    l->stop = true;
+    pthread_cond_broadcast(&l->room);
+    pthread_mutex_unlock(&l->lock);
+    for (int i = 0; i < l->started; i++)
+        pthread_join(l->workers[i].thread, NULL);
+    l->started = 0;
+}
+
 oct_status oct_loader_create(oct_dataset *set, const oct_port *inputs, int input_count, const oct_preprocess *pre, int64_t batch,
                              int threads, oct_loader **out)
 {
+    return oct_loader_create_with(set, inputs, input_count, pre, &(oct_loader_options){.batch = batch, .threads = threads}, out);
+}
+
+oct_status oct_loader_create_with(oct_dataset *set, const oct_port *inputs, int input_count, const oct_preprocess *pre,
+                                  const oct_loader_options *o, oct_loader **out)
+{
     oct_status s = OCT_OK;
+    const int64_t batch = o->batch;
+    const int threads = o->threads;
     if (batch < 1 || batch > INT32_MAX || threads < 0)
         return oct_fail(OCT_ERR_USAGE, "a loader with batch %lld and %d threads", (long long)batch, threads);
     oct_loader *l = calloc(1, sizeof *l);
@@ -165,7 +201,18 @@ oct_status oct_loader_create(oct_dataset *set, const oct_port *inputs, int input
     l->batch = oct_min64(batch, set->count);
     l->thread_count = (int)oct_min64(oct_min64(threads ? threads : usable_cores(), MAX_THREADS), set->count);
     l->slot_count = oct_min64(l->batch + SLOTS_A_THREAD * l->thread_count, set->count);
+    l->seed = o->seed;
     OCT_TRY_DONE(oct_feeder_open(&l->feeder, set, inputs, input_count, pre));
+    if (o->augment)
+        OCT_TRY_DONE(oct_feeder_augment(&l->feeder, o->augment, o->seed));
+    if (oct_feeder_in_order(&l->feeder) && (o->shuffle || l->feeder.augment.mixup > 0))
+        OCT_TRY_DONE(oct_feeder_hold(&l->feeder));
+    if (o->shuffle) {
+        l->order = malloc((size_t)set->count * sizeof *l->order);
+        if (!l->order)
+            OCT_FAIL_DONE(OCT_ERR_MEMORY, "cannot allocate an order of %lld samples", (long long)set->count);
+        oct_augment_shuffle(l->seed, 0, set->count, l->order);
+    }
     l->claim = oct_feeder_in_order(&l->feeder) ? 1 : oct_max64(1, oct_min64(MAX_CLAIM, l->slot_count / (2 * l->thread_count)));
     OCT_TRY_DONE(make_buffers(l));
     OCT_TRY_DONE(start_threads(l));
@@ -176,16 +223,32 @@ done:
     return s;
 }
 
+oct_status oct_loader_start_epoch(oct_loader *l, int64_t epoch)
+{
+    if (epoch < 0)
+        return oct_fail(OCT_ERR_USAGE, "epoch %lld: epochs count from 0", (long long)epoch);
+    if (l->failed != OCT_OK)
+        return repeat_failure(l);
+    stop_threads(l);
+    for (int64_t i = 0; i < l->slot_count; i++) { /* what was made ahead and not taken */
+        free(l->slots[i].message);
+        l->slots[i].message = NULL;
+        l->slots[i].done = false;
+    }
+    l->delivered = l->claimed = l->finished = l->taken = l->wanted = 0;
+    l->stop = false;
+    l->feeder.epoch = epoch;
+    if (l->order)
+        oct_augment_shuffle(l->seed, epoch, l->set->count, l->order);
+    l->failed = start_threads(l);
+    return l->failed;
+}
+
 void oct_loader_destroy(oct_loader *l)
 {
     if (!l)
         return;
-    pthread_mutex_lock(&l->lock);
-    l->stop = true;
-    pthread_cond_broadcast(&l->room);
-    pthread_mutex_unlock(&l->lock);
-    for (int i = 0; i < l->started; i++)
-        pthread_join(l->workers[i].thread, NULL);
+    stop_threads(l);
     for (int i = 0; l->workers && i < l->thread_count; i++)
         oct_feed_scratch_free(&l->workers[i].scratch);
     for (int64_t i = 0; l->slots && i < l->slot_count; i++)
@@ -202,6 +265,10 @@ void oct_loader_destroy(oct_loader *l)
     free(l->rings);
     free(l->tensors);
     free(l->labels);
+    free(l->label2);
+    free(l->samples);
+    free(l->mix);
+    free(l->order);
     free(l->workers);
     free(l->failure);
     pthread_cond_destroy(&l->room);
@@ -211,21 +278,27 @@ void oct_loader_destroy(oct_loader *l)
     free(l);
 }
 
-/* Finished sample i into place n of the batch, true; or its fault into the set's list, false. */
+/* The finished sample of place i into place n of the batch, true; or its fault into the set's list, false. */
 static bool take_sample(oct_loader *l, int64_t i, int64_t n)
 {
     slot *at = &l->slots[i % l->slot_count];
+    const int64_t sample = sample_at(l, i);
     if (at->status == OCT_OK) {
         for (int p = 0; p < l->feeder.count; p++) {
             int64_t bytes = l->feeder.feeds[p].row_bytes;
             memcpy((uint8_t *)l->tensors[p].data + n * bytes, at->rows[p], (size_t)bytes);
         }
+        l->samples[n] = sample;
         if (l->labels)
-            l->labels[n] = oct_set_label(l->set, i);
+            l->labels[n] = oct_set_label(l->set, sample);
+        if (l->label2)
+            l->label2[n] = oct_set_label(l->set, at->mix.partner);
+        if (l->mix)
+            l->mix[n] = at->mix.weight;
         return true;
     }
     const char *text = at->message ? at->message : "out of memory";
-    l->failed = oct_set_add_fault(l->set, i, text);
+    l->failed = oct_set_add_fault(l->set, sample, text);
     if (l->failed == OCT_OK && (at->fatal || l->set->strict)) {
         l->failed = at->status;
         l->failure = strdup(text);
@@ -253,14 +326,14 @@ oct_status oct_loader_next(oct_loader *l, oct_batch *out)
         pthread_mutex_unlock(&l->lock);
     }
     if (l->failed != OCT_OK)
-        return oct_fail_file(oct_fail(l->failed, "%s", l->failure ? l->failure : "out of memory"), l->set->path);
+        return repeat_failure(l);
     if (n == 0 && l->delivered == 0)
         return oct_fail_file(oct_fail(OCT_ERR_CONTENT, "data set '%s': none of its %lld images can be read; the first: %s",
                                       l->set->path, (long long)l->set->count, oct_dataset_get_fault(l->set, 0)),
                              l->set->path);
     for (int p = 0; p < l->feeder.count; p++)
         l->tensors[p].dims[0] = n;
-    *out = (oct_batch){.count = n, .first = l->delivered, .inputs = l->tensors, .labels = l->labels};
+    *out = (oct_batch){.count = n, .first = l->delivered, .inputs = l->tensors, .labels = l->labels, .samples = l->samples, .mix = l->mix, .label2 = l->label2};
     l->delivered += n;
     return OCT_OK;
 }
