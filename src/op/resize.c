@@ -1,4 +1,4 @@
-/* Resize: nearest and linear interpolation by scales or to sizes.  Codes: nearest moves them, linear goes through float. Cubic,
+/* Resize: nearest and linear interpolation by scales or to sizes.  8-bit: nearest moves, linear goes through float. Cubic,
  * crop and antialiasing are not supported. */
 #include "op/ops.h"
 
@@ -181,22 +181,28 @@ oct_status oct_op_infer_resize(oct_graph *g, oct_node *n)
     return oct_infer_out(g, n, 0, x->dtype, &y);
 }
 
-/* Linear on codes: dequantize, interpolate, quantize. */
-static oct_status lower_linear_codes(oct_lower *l, oct_node *n, const oct_p_resize *p, oct_layout layout)
+/* Linear on 8-bit numbers, by way of float. Between DQ and Q these are codes: dequantize, interpolate, quantize. A Resize that the model
+ * itself applies to integers knows no scales: its result is truncated, as ONNX's reference and ONNX Runtime do. */
+static oct_status lower_linear_bytes(oct_lower *l, oct_node *n, const oct_p_resize *p, oct_layout layout)
 {
+    static const oct_p_none none;
     oct_value *x = n->inputs[0], *y = n->outputs[0];
     oct_stored_quant qx, qy;
     int32_t in, out, before, after;
-    OCT_TRY(oct_lower_quant(l, x, &qx));
-    OCT_TRY(oct_lower_quant(l, y, &qy));
+    if (n->int8) {
+        OCT_TRY(oct_lower_quant(l, x, &qx));
+        OCT_TRY(oct_lower_quant(l, y, &qy));
+    }
     oct_lower_reason(l, "linear interpolation runs in float");
     OCT_TRY(oct_lower_in(l, x, layout, &in));
     OCT_TRY(oct_lower_out(l, y, layout, &out));
     OCT_TRY(oct_lower_temp_like(l, in, OCT_F32, &before));
     OCT_TRY(oct_lower_temp_like(l, out, OCT_F32, &after));
-    OCT_TRY(oct_lower_quantize_step(l, false, in, before, &qx));
+    OCT_TRY(n->int8 ? oct_lower_quantize_step(l, false, in, before, &qx)
+                    : oct_lower_step(l, OCT_STEP_CAST, OCT_PREC_CONVERT, "", 1, &in, 1, &before, &none, sizeof none, NULL));
     OCT_TRY(oct_lower_step(l, OCT_STEP_RESIZE, OCT_PREC_FLOAT, "", 1, &before, 1, &after, p, sizeof *p, NULL));
-    return oct_lower_quantize_step(l, true, after, out, &qy);
+    return n->int8 ? oct_lower_quantize_step(l, true, after, out, &qy)
+                   : oct_lower_step(l, OCT_STEP_CAST, OCT_PREC_CONVERT, "", 1, &after, 1, &out, &none, sizeof none, NULL);
 }
 
 oct_status oct_op_lower_resize(oct_lower *l, oct_node *n)
@@ -214,8 +220,8 @@ oct_status oct_op_lower_resize(oct_lower *l, oct_node *n)
         resized += p.scale[i] != 1 || x->shape.dim[i] != y->shape.dim[i];
     if (!nearest && resized > MAX_LINEAR_AXES)
         return oct_op_unsupported(n, "linear interpolation along %d axes", resized);
-    if (!nearest && x->quant && oct_lower_precision(x) == OCT_PREC_INT8)
-        return lower_linear_codes(l, n, &p, layout);
+    if (!nearest && (x->dtype == OCT_U8 || x->dtype == OCT_S8))
+        return lower_linear_bytes(l, n, &p, layout);
     if (!nearest && x->dtype != OCT_F32)
         return oct_op_unsupported(n, "linear interpolation of type %s", oct_dtype_name(x->dtype));
     OCT_TRY(oct_lower_moved(l, x, y, nearest ? OCT_LAYOUT_ANY : layout, &in));

@@ -147,6 +147,24 @@ for kind, (dtype, zeros) in KINDS.items():
         add(f"qlinear_where_{kind}_{z}", qwhere(dtype, z), dtype)
 
 
+def resized(dtype, times, between):
+    """Linear Resize of the codes themselves: whatever the scales around it, ONNX Runtime truncates the interpolated code."""
+    def make():
+        net = Net(x=codes(dtype, 1, 3, 5, 6))
+        y = "x"
+        if between:
+            y = net.op("QuantizeLinear", net.op("DequantizeLinear", y, *params(net, 0.02, dtype(7))), *params(net, 0.031, dtype(9)))
+        for _ in range(times):
+            y = net.op("Resize", y, "", net.const(np.array([1, 1, 2, 2], F)), mode="linear", coordinate_transformation_mode="half_pixel")
+        return net, net.op("DequantizeLinear", y, *params(net, 0.05, dtype(3))) if between else y
+    return make
+
+
+for kind, (dtype, _) in KINDS.items():
+    for times, between in itertools.product((1, 2), (False, True)):
+        add(f"resize_linear_{kind}_{times}{'_rescaled' if between else ''}", resized(dtype, times, between), F if between else dtype, float_steps=True)
+
+
 # --- sums in s32: exact ----------------------------------------------------------------------------------------------------------------
 def conv_integer(dtype, w_dtype, x_zero, w_zero, attrs, ws=(8, 6, 3, 3), x=(2, 6, 7, 8)):
     """x_zero, w_zero: constant, None, or "x" = computed by the graph."""
