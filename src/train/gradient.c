@@ -21,7 +21,7 @@ typedef struct check {
     int64_t outputs;
     float **weights;        /* [outputs][elements]: the loss is sum <weights, output> */
     float *saved;           /* [largest tensor] */
-    double terms;           /* 2-norm of the loss's terms */
+    double loss, terms;     /* at the point itself; 2-norm of the loss's terms */
     double step;
     int directions;
     double worst;
@@ -94,19 +94,25 @@ static void shift(const check *c, const oct_tape_value *v, uint64_t seed, double
         v->data[k] = (float)(c->saved[k] + h * component(v, seed, k));
 }
 
-/* <gradient, v(h) - v(-h)> along the step that float32 really takes. */
-static double predicted(const check *c, const oct_tape_value *v, uint64_t seed, double h)
+/* <gradient, v(to) - v(from)> along the step that float32 really takes. */
+static double predicted(const check *c, const oct_tape_value *v, uint64_t seed, double from, double to)
 {
     double sum = 0;
     for (int64_t k = 0; k < v->count; k++) {
-        const double by = h * component(v, seed, k);
-        sum += v->grad[k] * ((double)(float)(c->saved[k] + by) - (double)(float)(c->saved[k] - by));
+        const double u = component(v, seed, k);
+        sum += v->grad[k] * ((double)(float)(c->saved[k] + to * u) - (double)(float)(c->saved[k] + from * u));
     }
     return sum;
 }
 
-/* Error along one direction. Where the difference straddles a kink it is wrong whatever the gradient is, less often so with a shorter step: the smallest
- * error over up to four steps counts. A wrong gradient is wrong in all of them. */
+static double relative(double found, double expected, double least)
+{
+    const double measure = fmax(expected, least);
+    return measure == 0 ? 0 : fabs(found - expected) / measure;
+}
+
+/* Error along one direction. Where the difference straddles a kink it is wrong whatever the gradient is, less often so with a shorter step, and
+ * on one side only: the smallest error over up to four steps counts, of the shorter ones the one-sided differences too. A wrong gradient is wrong in all of them. */
 static oct_status check_direction(const check *c, const oct_tape_value *v, uint64_t seed, double *error)
 {
     double square = 0, slope = 0, above, below;
@@ -123,8 +129,11 @@ static oct_status check_direction(const check *c, const oct_tape_value *v, uint6
         OCT_TRY(loss(c, &above, NULL));
         shift(c, v, seed, -h);
         OCT_TRY(loss(c, &below, NULL));
-        const double expected = predicted(c, v, seed, h), measure = fmax(expected, least);
-        *error = fmin(*error, measure == 0 ? 0 : fabs(above - below - expected) / measure);
+        *error = fmin(*error, relative(above - below, predicted(c, v, seed, -h, h), least));
+        if (i > 0) {
+            *error = fmin(*error, relative(above - c->loss, predicted(c, v, seed, 0, h), least / 2));
+            *error = fmin(*error, relative(c->loss - below, predicted(c, v, seed, -h, 0), least / 2));
+        }
         memcpy(v->data, c->saved, (size_t)v->count * sizeof *c->saved);
     }
     return OCT_OK;
@@ -147,10 +156,9 @@ static oct_status check_tensor(check *c, const oct_tape_value *v)
 static oct_status check_all(check *c)
 {
     oct_tape_value v;
-    double sum;
     OCT_TRY(prepare_inputs(c));
     OCT_TRY(prepare_weights(c));
-    OCT_TRY(loss(c, &sum, &c->terms));
+    OCT_TRY(loss(c, &c->loss, &c->terms));
     OCT_TRY(oct_tape_backward(c->tape, (const float *const *)c->weights));
     for (int64_t i = 0; oct_tape_input(c->tape, i, &v); i++)
         OCT_TRY(check_tensor(c, &v));

@@ -370,15 +370,32 @@ static void gradient__transformer_block__matches_differences(void **state)
     check_with("quantizer's transformer", net_transformer(), &(oct_gradient_options){.batch = 3}, SMOOTH);
 }
 
-/* The measure itself: a backward pass that is wrong is seen. A relu whose inputs all lie on the kink has slope 0 here and 1/2 by differences. */
-static void gradient__difference_and_backward_disagree__error_is_large(void **state)
+/* a = 0 * x + bias: the same at every place of the batch, so that a kink of what follows is met by all or none. */
+static oct_value *constant(net *n, oct_value *x, float first, float others)
+{
+    const float data[] = {first, others, others, others};
+    oct_value *bias;
+    OK(oct_value_const(n->g, "bias", OCT_F32, DIMS(4), data, &bias));
+    return net_add(n, "a", net_op(n, OCT_OP_MUL, "zero", 2, x, scalar(n, 0), NULL), bias);
+}
+
+static void gradient__element_beside_a_kink__one_side_agrees(void **state)
 {
     (void)state;
     net n = net_new();
     oct_value *x = net_input(&n, "x", DIMS(4, 4));
-    oct_value *zero = net_op(&n, OCT_OP_MUL, "zero", 2, x, scalar(&n, 0), NULL);
-    oct_value *y = net_unary(&n, OCT_OP_RELU, "y", net_add(&n, "a", zero, net_random(&n, "bias", 0, DIMS(4))));
-    oct_model *m = finish(&n, net_add(&n, "s", y, x));
+    check("relu beside its kink", finish(&n, net_add(&n, "s", net_unary(&n, OCT_OP_RELU, "y", constant(&n, x, 1e-7f, 1)), x)), SMOOTH);
+}
+
+/* The measure itself: a backward pass that is wrong is seen. 3 relu(a) - relu(-a) has slope 0 at 0 here, but 3 above, 1 below and 2 by central differences. */
+static void gradient__difference_and_backward_disagree__error_is_large(void **state)
+{
+    (void)state;
+    net n = net_new();
+    oct_value *x = net_input(&n, "x", DIMS(4, 4)), *a = constant(&n, x, 0, 0);
+    oct_value *up = net_op(&n, OCT_OP_MUL, "up", 2, net_unary(&n, OCT_OP_RELU, "above", a), scalar(&n, 3), NULL);
+    oct_value *down = net_unary(&n, OCT_OP_RELU, "below", net_unary(&n, OCT_OP_NEG, "minus", a));
+    oct_model *m = finish(&n, net_add(&n, "s", net_op(&n, OCT_OP_SUB, "y", 2, up, down, NULL), x));
     double worst = 0;
     char *where = NULL;
     OK(oct_check_gradient(m, NULL, &worst, &where));
@@ -418,6 +435,7 @@ int main(void)
         cmocka_unit_test(gradient__slice_pad_split_concat__match_differences),
         cmocka_unit_test(gradient__residual_cnn__matches_differences_in_both_modes),
         cmocka_unit_test(gradient__transformer_block__matches_differences),
+        cmocka_unit_test(gradient__element_beside_a_kink__one_side_agrees),
         cmocka_unit_test(gradient__difference_and_backward_disagree__error_is_large),
         cmocka_unit_test(gradient__bad_options__refused),
     };
