@@ -22,19 +22,6 @@ static bool commutes(const oct_node *n)
     switch (n->op) {
     case OCT_OP_MAX_POOL:
     case OCT_OP_GLOBAL_MAX_POOL:
-    case OCT_OP_RESHAPE:
-    case OCT_OP_FLATTEN:
-    case OCT_OP_SQUEEZE:
-    case OCT_OP_UNSQUEEZE:
-    case OCT_OP_TRANSPOSE:
-    case OCT_OP_SLICE:
-    case OCT_OP_SPLIT:
-    case OCT_OP_GATHER:
-    case OCT_OP_EXPAND:
-    case OCT_OP_CONCAT:
-    case OCT_OP_DEPTH_TO_SPACE:
-    case OCT_OP_SPACE_TO_DEPTH:
-    case OCT_OP_IDENTITY:
     case OCT_OP_WHERE:
     case OCT_OP_MIN:
     case OCT_OP_MAX:
@@ -45,7 +32,7 @@ static bool commutes(const oct_node *n)
         return strcmp(oct_node_string(n, "mode", "nearest"), "nearest") == 0 &&
                strcmp(oct_node_string(n, "coordinate_transformation_mode", "half_pixel"), "tf_crop_and_resize") != 0;
     default:
-        return false;
+        return oct_op_get(n->op)->flags & OCT_OPF_M;
     }
 }
 

@@ -121,17 +121,11 @@ static bool keeps_values(const oct_node *n)
     switch (n->op) {
     case OCT_OP_MAX_POOL:
     case OCT_OP_GLOBAL_MAX_POOL:
-    case OCT_OP_RESHAPE:
-    case OCT_OP_FLATTEN:
-    case OCT_OP_SQUEEZE:
-    case OCT_OP_UNSQUEEZE:
-    case OCT_OP_TRANSPOSE:
-    case OCT_OP_EXPAND:
-    case OCT_OP_DEPTH_TO_SPACE:
-    case OCT_OP_SPACE_TO_DEPTH:
-    case OCT_OP_IDENTITY:
     case OCT_OP_RESIZE:
         return true;
+    case OCT_OP_CONCAT: /* has a rule of its own */
+    case OCT_OP_GATHER: /* of tokens, or of a table: the rest may have another range */
+        return false;
     case OCT_OP_SLICE: /* of tokens: the rest may have another range; of channels or pixels: it has not */
     case OCT_OP_SPLIT:
         return n->inputs[0]->shape.rank >= 4;
@@ -139,7 +133,7 @@ static bool keeps_values(const oct_node *n)
         return strcmp(oct_node_string(n, "mode", "constant"), "constant") != 0 || !oct_node_in(n, 2) ||
                (oct_value_scalar(oct_node_in(n, 2), &fill) && fill == 0);
     default:
-        return false;
+        return oct_op_get(n->op)->flags & OCT_OPF_M;
     }
 }
 
