@@ -119,14 +119,6 @@ static bool is_mean_over_space(const oct_node *n)
     return rank == 4 && oct_value_ints(oct_node_in(n, 1), axes, OCT_MAX_RANK) == 2 && (axes[0] + rank) % rank == 2 && (axes[1] + rank) % rank == 3;
 }
 
-static bool pads_with_a_value(const oct_node *n)
-{
-    float value = 0;
-    if (strcmp(oct_node_string(n, "mode", "constant"), "constant") != 0 || !oct_node_in(n, 2))
-        return false;
-    return !oct_value_scalar(n->inputs[2], &value) || value != 0;
-}
-
 /* Why a layer of a float model stays float however it is quantized; "" when it has an integer form. */
 static const char *obstacle(const oct_node *n)
 {
@@ -150,7 +142,7 @@ static const char *obstacle(const oct_node *n)
     case OCT_OP_GLOBAL_AVERAGE_POOL:
     case OCT_OP_GLOBAL_MAX_POOL: return "";
     case OCT_OP_RESIZE: return strcmp(oct_node_string(n, "mode", "nearest"), "nearest") == 0 ? "" : "interpolation runs in float";
-    case OCT_OP_PAD: return pads_with_a_value(n) ? "only padding with zero has an integer form" : "";
+    case OCT_OP_PAD: return oct_pad_writes_value(n) ? "only padding with zero has an integer form" : "";
     default: return oct_op_get(n->op)->flags & OCT_OPF_U ? "" : "the operator has no integer form";
     }
 }

@@ -344,4 +344,12 @@ bool oct_value_scalar(const oct_value *v, float *out)
     return true;
 }
 
+bool oct_pad_writes_value(const oct_node *n)
+{
+    float value = 0;
+    if (strcmp(oct_node_string(n, "mode", "constant"), "constant") != 0 || !oct_node_in(n, 2))
+        return false;
+    return !oct_value_scalar(n->inputs[2], &value) || value != 0;
+}
+
 oct_node *oct_value_only_user(const oct_value *v) { return v->user_count == 1 && !v->is_output ? v->users[0] : NULL; }

@@ -162,6 +162,8 @@ oct_status oct_shape_count(const oct_shape *s, int64_t *out);
 int oct_value_ints(const oct_value *v, int64_t *out, int max);
 /* Constant scalar as float; false when not a constant F32/F16/integer of one element. */
 bool oct_value_scalar(const oct_value *v, float *out);
+/* A Pad that writes a value of its own: other than 0, or not known. The modes that repeat values do not. */
+bool oct_pad_writes_value(const oct_node *n);
 /* The single user of v when it has exactly one use and is no graph output, else NULL. */
 oct_node *oct_value_only_user(const oct_value *v);
 

@@ -5,15 +5,6 @@
 #include "num/num.h"
 #include "opt/pass.h"
 
-/* Zero is a code of every tensor, so padding with it commutes; the other modes repeat values. */
-static bool pads_exactly(const oct_node *n)
-{
-    float value = 0;
-    if (strcmp(oct_node_string(n, "mode", "constant"), "constant") != 0 || !oct_node_in(n, 2))
-        return true;
-    return oct_value_scalar(n->inputs[2], &value) && value == 0;
-}
-
 /* Moves values of its data inputs unchanged, or picks among them. */
 static bool commutes(const oct_node *n)
 {
@@ -26,8 +17,8 @@ static bool commutes(const oct_node *n)
     case OCT_OP_MIN:
     case OCT_OP_MAX:
         return true;
-    case OCT_OP_PAD:
-        return pads_exactly(n);
+    case OCT_OP_PAD: /* zero is a code of every tensor */
+        return !oct_pad_writes_value(n);
     case OCT_OP_RESIZE:
         return strcmp(oct_node_string(n, "mode", "nearest"), "nearest") == 0 &&
                strcmp(oct_node_string(n, "coordinate_transformation_mode", "half_pixel"), "tf_crop_and_resize") != 0;

@@ -3,10 +3,7 @@
 
 static bool zero_pad(const oct_node *n, int64_t pads[2 * OCT_MAX_RANK], int *rank)
 {
-    if (n->op != OCT_OP_PAD || strcmp(oct_node_string(n, "mode", "constant"), "constant") != 0)
-        return false;
-    float value = 0;
-    if (oct_node_in(n, 2) && (!oct_value_scalar(oct_node_in(n, 2), &value) || value != 0))
+    if (n->op != OCT_OP_PAD || strcmp(oct_node_string(n, "mode", "constant"), "constant") != 0 || oct_pad_writes_value(n))
         return false;
     *rank = n->inputs[0]->shape.rank;
     if (*rank < 3 || *rank > OCT_MAX_RANK)

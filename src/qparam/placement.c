@@ -117,7 +117,6 @@ static void place_add(sweep *s, oct_node *n)
 /* Output 0 has exactly the values of input 0 (and zeros), so that one scale serves both without loss. */
 static bool keeps_values(const oct_node *n)
 {
-    float fill = 0;
     switch (n->op) {
     case OCT_OP_MAX_POOL:
     case OCT_OP_GLOBAL_MAX_POOL:
@@ -130,8 +129,7 @@ static bool keeps_values(const oct_node *n)
     case OCT_OP_SPLIT:
         return n->inputs[0]->shape.rank >= 4;
     case OCT_OP_PAD:
-        return strcmp(oct_node_string(n, "mode", "constant"), "constant") != 0 || !oct_node_in(n, 2) ||
-               (oct_value_scalar(oct_node_in(n, 2), &fill) && fill == 0);
+        return !oct_pad_writes_value(n);
     default:
         return oct_op_get(n->op)->flags & OCT_OPF_M;
     }
