@@ -5,6 +5,7 @@
 #include <string.h>
 #include "build/build.h"
 #include "onnx/model.h"
+#include "opt/form.h"
 
 /* --- ports, operators, parameters, work --- */
 
@@ -112,13 +113,6 @@ static bool is_layer(const oct_node *n)
     }
 }
 
-static bool is_mean_over_space(const oct_node *n)
-{
-    int64_t axes[OCT_MAX_RANK];
-    int rank = n->inputs[0]->shape.rank;
-    return rank == 4 && oct_value_ints(oct_node_in(n, 1), axes, OCT_MAX_RANK) == 2 && (axes[0] + rank) % rank == 2 && (axes[1] + rank) % rank == 3;
-}
-
 /* Why a layer of a float model stays float however it is quantized; "" when it has an integer form. */
 static const char *obstacle(const oct_node *n)
 {
@@ -133,7 +127,7 @@ static const char *obstacle(const oct_node *n)
         if (n->op == OCT_OP_MATMUL && w->shape.rank != 2)
             return "the weights are not a matrix";
         return oct_node_int(n, "transA", 0) ? "the first factor is transposed" : "";
-    case OCT_OP_REDUCE_MEAN: return is_mean_over_space(n) ? "" : "only a mean over height and width has an integer form";
+    case OCT_OP_REDUCE_MEAN: return oct_is_spatial_mean(n) ? "" : "only a mean over height and width has an integer form";
     case OCT_OP_ADD:
     case OCT_OP_SUB:
     case OCT_OP_MUL:
