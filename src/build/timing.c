@@ -4,7 +4,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/rng.h"
 #include "base/team.h"
@@ -151,19 +151,12 @@ static oct_status runner_open(const oct_timer *t, const oct_plan *plan, runner *
     return OCT_OK;
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static oct_status timed_run(oct_timer *t, runner *r, double *seconds)
 {
-    double start = now();
+    double start = oct_now();
     t->runs++;
     OCT_TRY(oct_context_run(r->context));
-    *seconds = now() - start;
+    *seconds = oct_now() - start;
     return OCT_OK;
 }
 
@@ -233,8 +226,8 @@ static oct_status run_in_turns(oct_timer *t, runner *r, int count, bool profile,
         for (int k = 0; k < 2; k++)
             OCT_TRY(timed_run(t, &r[i], &r[i].guess));
     const int rounds = share_turns(t, r, count);
-    const double start = now();
-    for (int round = 0; round < rounds || (t->o.rounds == 0 && !all_settled(r, count) && now() - start < PATIENCE_SECONDS);
+    const double start = oct_now();
+    for (int round = 0; round < rounds || (t->o.rounds == 0 && !all_settled(r, count) && oct_now() - start < PATIENCE_SECONDS);
          round++) {
         for (int i = 0; i < count; i++)
             if (!r[i].hopeless || round < r[i].turns)

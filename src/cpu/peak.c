@@ -1,7 +1,7 @@
 /* The most multiply-accumulates a core of this machine can do: a loop that touches registers only.  The yardstick of `bench
  * --profile` and of bench_kernels. 24 independent chains hide the latency of the instruction; an operation is 64 (vpdpbusd) or 16
  * (fma) MACs. */
-#include <time.h>
+#include "base/clock.h"
 #include "cpu/cpu.h"
 
 enum { LOOPS = 50000, CHAIN_COUNT = 24, INT8_MACS = 64, F32_MACS = 16 };
@@ -28,21 +28,15 @@ enum { LOOPS = 50000, CHAIN_COUNT = 24, INT8_MACS = 64, F32_MACS = 16 };
 PEAK(peak_int8, "vpdpbusd")
 PEAK(peak_f32, "vfmadd231ps")
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 #endif
 
 double oct_cpu_peak(oct_isa isa, bool int8)
 {
 #ifdef __x86_64__
     if (isa == OCT_ISA_AVX512VNNI && oct_cpu_detect() >= OCT_ISA_AVX512VNNI) {
-        double begin = now();
+        double begin = oct_now();
         int8 ? peak_int8(LOOPS) : peak_f32(LOOPS);
-        return (double)LOOPS * CHAIN_COUNT * (int8 ? INT8_MACS : F32_MACS) / (now() - begin) * 1e-9;
+        return (double)LOOPS * CHAIN_COUNT * (int8 ? INT8_MACS : F32_MACS) / (oct_now() - begin) * 1e-9;
     }
 #endif
     return 0;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
+#include "base/clock.h"
 #include "kernels/nd/nd.h"
 #include "num/num.h"
 #include "plan/tactic.h"
@@ -225,19 +225,12 @@ oct_status oct_context_get_output(const oct_context *c, const char *name, oct_te
 }
 
 /* --- run --- */
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void run_profiled(oct_context *c)
 {
-    double at = now();
+    double at = oct_now();
     for (int32_t i = 0; i < c->active->step_count; i++) {
         exec_of[c->active->steps[i].kind](&c->execs[i]);
-        double end = now();
+        double end = oct_now();
         c->seconds[i] += end - at;
         at = end;
     }
