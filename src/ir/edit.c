@@ -352,4 +352,21 @@ bool oct_pad_writes_value(const oct_node *n)
     return !oct_value_scalar(n->inputs[2], &value) || value != 0;
 }
 
+bool oct_graph_is_quantized(const oct_graph *g)
+{
+    for (int64_t i = 0; i < g->node_count; i++)
+        switch (g->nodes[i]->op) {
+        case OCT_OP_QUANTIZE:
+        case OCT_OP_DEQUANTIZE:
+        case OCT_OP_DYNAMIC_QUANTIZE:
+        case OCT_OP_CONV_INTEGER:
+        case OCT_OP_MATMUL_INTEGER:
+            return true;
+        default:
+            if (g->nodes[i]->int8)
+                return true;
+        }
+    return false;
+}
+
 oct_node *oct_value_only_user(const oct_value *v) { return v->user_count == 1 && !v->is_output ? v->users[0] : NULL; }

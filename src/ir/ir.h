@@ -164,6 +164,8 @@ int oct_value_ints(const oct_value *v, int64_t *out, int max);
 bool oct_value_scalar(const oct_value *v, float *out);
 /* A Pad that writes a value of its own: other than 0, or not known. The modes that repeat values do not. */
 bool oct_pad_writes_value(const oct_node *n);
+/* Some node is a Q, a DQ or an integer product, or was made one (node->int8). */
+bool oct_graph_is_quantized(const oct_graph *g);
 /* The single user of v when it has exactly one use and is no graph output, else NULL. */
 oct_node *oct_value_only_user(const oct_value *v);
 

@@ -140,19 +140,4 @@ const char *oct_model_get_metadata(const oct_model *model, const char *key) { re
 
 oct_status oct_model_set_metadata(oct_model *model, const char *key, const char *value) { return oct_graph_set_meta(model->graph, key, value); }
 
-bool oct_model_is_quantized(const oct_model *model)
-{
-    const oct_graph *g = model->graph;
-    for (int64_t i = 0; i < g->node_count; i++)
-        switch (g->nodes[i]->op) {
-        case OCT_OP_QUANTIZE:
-        case OCT_OP_DEQUANTIZE:
-        case OCT_OP_DYNAMIC_QUANTIZE:
-        case OCT_OP_CONV_INTEGER:
-        case OCT_OP_MATMUL_INTEGER:
-            return true;
-        default:
-            break;
-        }
-    return false;
-}
+bool oct_model_is_quantized(const oct_model *model) { return oct_graph_is_quantized(model->graph); }

@@ -10,23 +10,6 @@ static oct_status say(oct_graph *g, oct_node *n, const char *format, const char 
 }
 #define SAY(format, name) say(g, n, format, name)
 
-static bool has_quantization(const oct_graph *g)
-{
-    for (int64_t i = 0; i < g->node_count; i++)
-        switch (g->nodes[i]->op) {
-        case OCT_OP_QUANTIZE:
-        case OCT_OP_DEQUANTIZE:
-        case OCT_OP_DYNAMIC_QUANTIZE:
-        case OCT_OP_CONV_INTEGER:
-        case OCT_OP_MATMUL_INTEGER:
-            return true;
-        default:
-            if (g->nodes[i]->int8)
-                return true;
-        }
-    return false;
-}
-
 /* Why a value that an integer operator would read is no code tensor. */
 static oct_status explain_input(oct_graph *g, oct_node *n, const oct_value *v)
 {
@@ -52,7 +35,7 @@ static oct_status explain_weighted(oct_graph *g, oct_node *n)
 oct_status oct_pass_explain(const oct_opt *opt, int64_t *changes)
 {
     oct_graph *g = opt->g;
-    bool quantized = has_quantization(g);
+    bool quantized = oct_graph_is_quantized(g);
     for (int64_t i = 0; i < g->node_count; i++) {
         oct_node *n = g->nodes[i];
         const oct_value *y = oct_node_out(n, 0);
