@@ -320,6 +320,8 @@ oct_status oct_loader_next(oct_loader *l, oct_batch *out)
         pthread_mutex_unlock(&l->lock);
         for (int64_t i = l->taken; i < goal && l->failed == OCT_OK; i++)
             n += take_sample(l, i, n);
+        if (l->failed != OCT_OK)
+            break; /* slots not looked at keep their messages: no worker may fill them again */
         pthread_mutex_lock(&l->lock);
         l->taken = goal;
         pthread_cond_broadcast(&l->room);
