@@ -1,9 +1,12 @@
-/* Training.  The functions of this header are in liboctavo_train, which is liboctavo and training in one: link it instead of liboctavo. */
+/* Training: quantization-aware and float.  The functions of this header are in liboctavo_train, which is liboctavo and training in one: link it instead of
+ * liboctavo. */
 #ifndef OCTAVO_TRAIN_H
 #define OCTAVO_TRAIN_H
 
+#include <signal.h>
 #include <stdbool.h>
-#include "model.h"
+#include "data.h"
+#include "quant.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -32,6 +35,115 @@ typedef struct oct_gradient_options {
  * Errors: UNSUPPORTED naming node and operator (or an input that is not float32), USAGE (a negative number, an unknown dimension), CONTENT (a value that is not finite), MEMORY. opts may be NULL.
  * The model is not changed. One thread; sources: docs/training.md. */
 OCT_API OCT_MUST_USE oct_status oct_check_gradient(const oct_model *model, const oct_gradient_options *opts, double *worst, char **where);
+
+/* --- training --- */
+
+/* How the scales of fake quantization move (docs/training.md "scales"). */
+typedef enum oct_scale_mode {
+    OCT_SCALES_LEARNED = 0, /* LSQ: by their own gradient */
+    OCT_SCALES_CALIBRATED,  /* they stay as calibration found them */
+    OCT_SCALES_EMA,         /* activations: moving average of the batches' extremes; weights follow their largest magnitude */
+    OCT_SCALES_CLIP         /* PACT: the upper limit of activations is learned; weights as with EMA */
+} oct_scale_mode;
+
+typedef enum oct_train_loss {
+    OCT_LOSS_CROSS_ENTROPY = 0,
+    OCT_LOSS_SQUARED        /* outputs against one-hot labels, or against the teacher's outputs with distill */
+} oct_train_loss;
+
+typedef enum oct_train_optimizer { OCT_TRAIN_SGD = 0, OCT_TRAIN_ADAMW } oct_train_optimizer;
+typedef enum oct_train_schedule { OCT_TRAIN_COSINE = 0, OCT_TRAIN_STEPS, OCT_TRAIN_CONSTANT } oct_train_schedule;
+
+/* Several processes that train one model: rank of size, and a sum over all. NULL in the options = one process. The functions answer OCT_OK or the status
+ * that the call shall return; every process makes the same calls in the same order. */
+typedef struct oct_train_peers {
+    void *user;
+    int rank, size;
+    oct_status (*sum)(void *user, float *values, int64_t count);      /* over all processes, in place, the same bits for each */
+    oct_status (*send)(void *user, void *bytes, int64_t count);       /* of rank 0 to all others, in place */
+} oct_train_peers;
+
+typedef enum oct_train_event_kind {
+    OCT_TRAIN_STARTED,    /* the starting point was evaluated: val_top1 is that of PTQ (or of the float model with float_only) */
+    OCT_TRAIN_STEP,       /* one step is done */
+    OCT_TRAIN_EPOCH,      /* an epoch is done and evaluated */
+    OCT_TRAIN_ROLLBACK,   /* the loss was lost: back to the last good state with a lower rate; text says why */
+    OCT_TRAIN_CHECKPOINT, /* a checkpoint was written; text is its path */
+    OCT_TRAIN_RESUMED     /* a checkpoint was read; text is its path */
+} oct_train_event_kind;
+
+typedef struct oct_train_event {
+    oct_train_event_kind kind;
+    int64_t epoch, step;               /* epochs and steps done, from the start of the training and not of this process */
+    int64_t epochs, steps;             /* of the whole training */
+    double loss, lr, images_per_s;     /* of the step; of an epoch: their means */
+    double val_top1;                   /* STARTED, EPOCH: percent on held-out data, agreement with the float model without labels; else NaN */
+    double seconds;                    /* since the start, of all processes that worked on it one after the other */
+    const char *text;                  /* or NULL */
+    int64_t scale_count;               /* STARTED, EPOCH: activation quantizers with their scales, borrowed for the call */
+    const char *const *scale_names;
+    const float *scales;
+} oct_train_event;
+
+/* Zero-initialise, then oct_train_default. */
+typedef struct oct_train_options {
+    int64_t epochs, batch;             /* batch is that of one step, over all processes */
+    double rate;                       /* peak learning rate */
+    bool float_only;                   /* no quantization: train or fine-tune in float */
+    bool kaiming;                      /* fresh weights instead of the model's (He et al. 2015), with float_only */
+    int weight_bits, activation_bits;  /* 2 to 8 */
+    bool narrow_edges;                 /* first and last weighted layer as narrow as the others; else they keep 8 bits */
+    bool per_tensor;                   /* one weight scale a tensor; BatchNormalization is folded before training then */
+    oct_scale_mode scales;
+    bool int4;                         /* write 4-bit tensors as INT4 and UINT4 (opset 21) */
+    oct_train_loss loss;
+    double smoothing;                  /* of labels, in [0, 1) */
+    bool distill;                      /* learn from the float model's outputs; the only way without labels */
+    double temperature, distill_share; /* share of the teacher's term with labels, in [0, 1]; 1 without labels */
+    oct_train_optimizer optimizer;
+    double momentum, weight_decay, max_norm, scale_rate; /* max_norm 0 = no clipping of gradients; scale_rate: times rate, for scales */
+    double average;                    /* decay of the weights' moving average that is evaluated and kept; 0 = none */
+    oct_train_schedule schedule;
+    double warmup;                     /* epochs */
+    double last;                       /* COSINE: share of the rate at the end */
+    double every, factor;              /* STEPS: times factor every so many epochs */
+    int64_t freeze_bn;                 /* from this epoch on BatchNormalization keeps its statistics; < 0 = never */
+    int64_t reestimate_bn;             /* batches of training data to measure its statistics anew before each evaluation; 0 = keep running averages */
+    const oct_augment *augment;        /* NULL = none */
+    uint64_t seed;
+    int threads;                       /* 0 = all cores; the result does not depend on it */
+    int64_t micro_batch;               /* samples that one thread takes at a time; 0 = by the batch. The result depends on it. */
+    const char *checkpoint_dir;        /* NULL = none; made where it is missing */
+    int64_t checkpoint_every;          /* steps; 0 = at epochs' ends and when stopped */
+    bool resume;                       /* go on from checkpoint_dir; from the start where it is empty */
+    const volatile sig_atomic_t *stop; /* not 0: write a checkpoint after this step and return; may be NULL */
+    const oct_train_peers *peers;
+    void (*event)(void *user, const oct_train_event *event); /* may be NULL; from the calling thread */
+    void *user;
+} oct_train_options;
+
+/* Defaults that work without tuning for a pretrained network (float_only: fine-tuning; kaiming: from scratch): set these two before. */
+OCT_API void oct_train_default(oct_train_options *options);
+
+typedef struct oct_train_result {
+    double ptq_top1;      /* of the starting point: percent on held-out data (agreement without labels) */
+    double best_top1;     /* of what was written, never less */
+    int64_t best_epoch;   /* 0 = the starting point */
+    int64_t epochs, steps;
+    int64_t rollbacks;
+    double seconds;
+    bool stopped;         /* by options->stop: the checkpoint holds the rest */
+} oct_train_result;
+
+/* Train a float model and write the best state on held-out data: with Q/DQ, or float with float_only. DESIGN 7.
+ *
+ * ranges: of the model's activations, as a calibrator finds them; NULL with float_only. train, held: sets of samples for the model's inputs, with labels of
+ * classes 0 ... of the first output's last axis (without labels only with distill). The model's first dimension must be free, or 1.
+ * Same seed, options and data give the same bytes for any number of threads. The caller owns *out, which is set unless the call fails.
+ * Errors: USAGE (options), CONTENT (label outside the classes, weights that are not finite, a checkpoint of another run), UNSUPPORTED naming node and operator,
+ * IO (a full disk, an unreadable sample), MEMORY. Nothing already written is lost by any of them. */
+OCT_API OCT_MUST_USE oct_status oct_train(const oct_model *model, const oct_ranges *ranges, oct_dataset *train, oct_dataset *held, const oct_preprocess *pre,
+                                          const oct_train_options *options, oct_model **out, oct_train_result *result);
 
 #ifdef __cplusplus
 }

@@ -15,7 +15,8 @@ typedef struct oct_slot {
     float *data;     /* [count] */
     float *grad;     /* [count] or NULL */
     int64_t uses;    /* node inputs that read it, plus one for a graph output */
-    bool needs_grad, parameter;
+    bool needs_grad, parameter, statistic;
+    int64_t at;      /* of parameters and statistics: place in the tape's block */
 } oct_slot;
 
 typedef struct oct_diff_node oct_diff_node;
@@ -24,7 +25,9 @@ typedef struct oct_diff_op {
     oct_status (*prepare)(oct_tape *t, oct_diff_node *d);  /* check attributes, fill d->state and d->scratch */
     oct_status (*forward)(oct_tape *t, oct_diff_node *d);
     oct_status (*backward)(oct_tape *t, oct_diff_node *d);
+    void (*update)(oct_diff_node *d);                      /* statistics take in what was measured; NULL = it has none */
     unsigned learn;                                        /* bit i: float constants of input i are parameters */
+    unsigned measured;                                     /* bit i: input i is a statistic */
 } oct_diff_op;
 
 struct oct_diff_node {
@@ -42,8 +45,10 @@ struct oct_tape {
     oct_diff_node *nodes;
     int64_t slot_count, node_count;
     oct_dnn *dnn;
-    float *values, *grads;   /* one block each; slots point into them */
+    float *values, *grads;   /* one block each, of all but parameters and statistics; slots point into them */
     int64_t grad_bytes;
+    oct_tape_block block;    /* in use */
+    float *own;              /* the tape's own block: values, then grads */
     void *scratch;           /* shared by all nodes, one after the other */
     bool training;
 };
@@ -54,6 +59,8 @@ struct oct_tape {
     oct_status oct_diff_backward_##stem(oct_tape *t, oct_diff_node *d);
 #include "train/ops.inc"
 #undef OCT_DIFF
+#undef OCT_DIFF_MEASURED
+void oct_diff_update_batch_norm(oct_diff_node *d);
 
 /* Zeroed room for d->state, or for what a state points to. */
 oct_status oct_diff_alloc(oct_tape *t, int64_t count, size_t element, void **out);

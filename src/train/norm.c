@@ -74,14 +74,14 @@ oct_status oct_diff_forward_batch_norm(oct_tape *t, oct_diff_node *d)
 {
     bn_state *s = d->state;
     const float *x = d->in[X]->data;
-    float *running[2] = {d->in[MEAN]->data, d->in[VAR]->data};
+    const float *running[2] = {d->in[MEAN]->data, d->in[VAR]->data};
     s->batch = t->training;
     for (int64_t c = 0; c < s->c; c++) {
         double mean = running[0][c], variance = running[1][c];
-        if (s->batch) { /* ONNX: running = running * momentum + current * (1 - momentum), population variance */
+        if (s->batch) {
             channel_statistics(s, x, c, &mean, &variance);
-            running[0][c] = (float)(running[0][c] * (double)s->momentum + mean * (1 - (double)s->momentum));
-            running[1][c] = (float)(running[1][c] * (double)s->momentum + variance * (1 - (double)s->momentum));
+            d->in[MEAN]->grad[c] = (float)mean;
+            d->in[VAR]->grad[c] = (float)variance;
         }
         s->mean[c] = mean;
         s->inv[c] = 1 / sqrt(variance + (double)s->eps);
@@ -93,6 +93,16 @@ oct_status oct_diff_forward_batch_norm(oct_tape *t, oct_diff_node *d)
         }
     }
     return OCT_OK;
+}
+
+/* ONNX: running = running * momentum + current * (1 - momentum), population variance. */
+void oct_diff_update_batch_norm(oct_diff_node *d)
+{
+    const bn_state *s = d->state;
+    const double keep = (double)s->momentum;
+    for (int input = MEAN; input <= VAR; input++)
+        for (int64_t c = 0; c < s->c; c++)
+            d->in[input]->data[c] = (float)(d->in[input]->data[c] * keep + d->in[input]->grad[c] * (1 - keep));
 }
 
 oct_status oct_diff_backward_batch_norm(oct_tape *t, oct_diff_node *d)

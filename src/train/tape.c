@@ -6,9 +6,12 @@
 #include "build/build.h"
 
 static const oct_diff_op ops[OCT_OP_COUNT] = {
-#define OCT_DIFF(id, stem, learn) [OCT_OP_##id] = {oct_diff_prepare_##stem, oct_diff_forward_##stem, oct_diff_backward_##stem, learn},
+#define OCT_DIFF(id, stem, learn) [OCT_OP_##id] = {oct_diff_prepare_##stem, oct_diff_forward_##stem, oct_diff_backward_##stem, NULL, learn, 0},
+#define OCT_DIFF_MEASURED(id, stem, learn, measured) \
+    [OCT_OP_##id] = {oct_diff_prepare_##stem, oct_diff_forward_##stem, oct_diff_backward_##stem, oct_diff_update_##stem, learn, measured},
 #include "train/ops.inc"
 #undef OCT_DIFF
+#undef OCT_DIFF_MEASURED
 };
 
 oct_status oct_diff_alloc(oct_tape *t, int64_t count, size_t element, void **out)
@@ -124,6 +127,8 @@ static void mark_parameters(oct_tape *t)
             oct_slot *s = slot_of(t, n->inputs[i]);
             if (s && s->value->data && s->count > 1 && ops[n->op].learn >> i & 1)
                 s->parameter = s->needs_grad = true;
+            if (s && s->value->data && ops[n->op].measured >> i & 1)
+                s->statistic = true;
         }
     }
 }
@@ -142,15 +147,48 @@ static oct_status make_nodes(oct_tape *t, const oct_tape_options *opts)
     return OCT_OK;
 }
 
-/* Place of each slot in the two blocks, 64-byte steps; fills in constants. */
+enum { STEP = OCT_ALIGN / sizeof(float) };
+
+static bool in_block(const oct_slot *s) { return s->parameter || s->statistic; }
+
+/* Room for `count` floats more, in 64-byte steps. */
+static oct_status grow(int64_t *room, int64_t count) { return oct_size_add(*room, oct_round_up(count, STEP), room); }
+
+/* Places of parameters, then of statistics, in the block, filled with the graph's values. */
+static oct_status place_block(oct_tape *t)
+{
+    int64_t bytes;
+    for (int statistics = 0; statistics < 2; statistics++) {
+        for (int64_t i = 0; i < t->slot_count; i++) {
+            oct_slot *s = &t->slots[i];
+            if (!in_block(s) || s->parameter == (bool)statistics)
+                continue;
+            s->at = t->block.room;
+            OCT_TRY(grow(&t->block.room, s->count));
+        }
+        if (!statistics)
+            t->block.trained = t->block.room;
+    }
+    OCT_TRY(oct_size_mul(t->block.room, 2 * sizeof(float), &bytes));
+    OCT_TRY(oct_alloc(bytes, true, (void **)&t->own));
+    oct_tape_set_block(t, t->own, t->own + t->block.room);
+    for (int64_t i = 0; i < t->slot_count; i++)
+        if (in_block(&t->slots[i]))
+            memcpy(t->slots[i].data, t->slots[i].value->data, (size_t)t->slots[i].count * sizeof(float));
+    return OCT_OK;
+}
+
+/* Place of each other slot in the tape's two blocks; fills in constants. */
 static oct_status place(oct_tape *t)
 {
-    enum { STEP = OCT_ALIGN / sizeof(float) };
     int64_t data = 0, grad = 0, bytes;
+    OCT_TRY(place_block(t));
     for (int64_t i = 0; i < t->slot_count; i++) {
-        OCT_TRY(oct_size_add(data, oct_round_up(t->slots[i].count, STEP), &data));
+        if (in_block(&t->slots[i]))
+            continue;
+        OCT_TRY(grow(&data, t->slots[i].count));
         if (t->slots[i].needs_grad)
-            OCT_TRY(oct_size_add(grad, oct_round_up(t->slots[i].count, STEP), &grad));
+            OCT_TRY(grow(&grad, t->slots[i].count));
     }
     OCT_TRY(oct_size_mul(data, sizeof(float), &bytes));
     OCT_TRY(oct_size_mul(grad, sizeof(float), &t->grad_bytes));
@@ -159,6 +197,8 @@ static oct_status place(oct_tape *t)
     data = grad = 0;
     for (int64_t i = 0; i < t->slot_count; i++) {
         oct_slot *s = &t->slots[i];
+        if (in_block(s))
+            continue;
         s->data = t->values + data;
         data += oct_round_up(s->count, STEP);
         if (s->value->data)
@@ -215,6 +255,7 @@ void oct_tape_destroy(oct_tape *t)
     oct_dnn_destroy(t->dnn);
     oct_free(t->values);
     oct_free(t->grads);
+    oct_free(t->own);
     oct_free(t->scratch);
     oct_graph_destroy(t->graph);
     oct_arena_destroy(t->arena);
@@ -225,9 +266,31 @@ void oct_tape_destroy(oct_tape *t)
 
 void oct_tape_set_training(oct_tape *t, bool training) { t->training = training; }
 
+void oct_tape_get_block(const oct_tape *t, oct_tape_block *out) { *out = t->block; }
+
+void oct_tape_set_block(oct_tape *t, float *values, float *grads)
+{
+    t->block.values = values;
+    t->block.grads = grads;
+    for (int64_t i = 0; i < t->slot_count; i++) {
+        oct_slot *s = &t->slots[i];
+        if (!in_block(s))
+            continue;
+        s->data = values + s->at;
+        s->grad = grads + s->at;
+    }
+}
+
+void oct_tape_update_statistics(oct_tape *t)
+{
+    for (int64_t i = 0; i < t->node_count; i++)
+        if (t->nodes[i].op->update)
+            t->nodes[i].op->update(&t->nodes[i]);
+}
+
 static void describe(const oct_slot *s, oct_tape_value *out)
 {
-    *out = (oct_tape_value){s->value->name, &s->value->shape, s->count, s->data, s->grad, s->parameter};
+    *out = (oct_tape_value){s->value->name, &s->value->shape, s->count, s->data, s->grad, s->parameter, s->statistic};
 }
 
 static bool describe_value(const oct_tape *t, const oct_value *v, oct_tape_value *out)
@@ -294,6 +357,7 @@ oct_status oct_tape_backward(oct_tape *t, const float *const *seeds)
     oct_status s = OCT_OK;
     const int threads = oct_dnn_enter();
     memset(t->grads, 0, (size_t)t->grad_bytes);
+    memset(t->block.grads, 0, (size_t)t->block.trained * sizeof(float));
     for (int64_t i = 0; i < t->graph->output_count; i++) {
         const oct_slot *y = slot_of(t, t->graph->outputs[i]);
         for (int64_t k = 0; seeds[i] && y->grad && k < y->count; k++)

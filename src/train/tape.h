@@ -11,9 +11,16 @@
 typedef struct oct_tape oct_tape;
 
 typedef struct oct_tape_options {
-    bool training;         /* BatchNormalization by the batch's statistics, running averages updated; else by the running averages */
+    bool training;         /* BatchNormalization by the batch's statistics; else by the running averages */
     bool input_gradients;  /* gradients of the graph inputs too */
 } oct_tape_options;
+
+/* Where parameters and statistics lie: the parameters first, one after the other in 64-byte steps, then the statistics. The places are the same in every tape
+ * of one graph, whatever its batch, so that tapes may share values, and gradients may be summed as one array. */
+typedef struct oct_tape_block {
+    float *values, *grads; /* [room] */
+    int64_t room, trained; /* the first `trained` floats belong to parameters */
+} oct_tape_block;
 
 /* One value of a tape: what it is called and where it lies. Borrowed; lives as long as the tape. */
 typedef struct oct_tape_value {
@@ -23,6 +30,7 @@ typedef struct oct_tape_value {
     float *data;           /* [count]; inputs and parameters may be written between runs */
     const float *grad;     /* [count] of the last backward; NULL: none is computed */
     bool parameter;        /* a float constant that ops.inc calls learnable */
+    bool statistic;        /* a constant that the batches measure: grad holds what the last training forward measured */
 } oct_tape_value;
 
 /* Bring a bound graph into the form that tapes differentiate: constants and shape arithmetic computed, SiLU, hard-swish and GELU recognised.
@@ -35,6 +43,12 @@ oct_status oct_tape_create(const oct_graph *g, const oct_tape_options *opts, oct
 void oct_tape_destroy(oct_tape *t);
 void oct_tape_set_training(oct_tape *t, bool training);
 
+/* The block in use: the tape's own until another one is set. Setting takes over pointers only; they are borrowed, aligned to 64 bytes. */
+void oct_tape_get_block(const oct_tape *t, oct_tape_block *out);
+void oct_tape_set_block(oct_tape *t, float *values, float *grads);
+/* Statistics move: running averages take in what stands in their places of the block's grads (a training forward's, or a mean of several). */
+void oct_tape_update_statistics(oct_tape *t);
+
 /* Values by place: graph inputs, outputs, and all of them. false past the end. */
 bool oct_tape_input(const oct_tape *t, int64_t i, oct_tape_value *out);
 bool oct_tape_output(const oct_tape *t, int64_t i, oct_tape_value *out);
@@ -44,7 +58,7 @@ oct_status oct_tape_find(const oct_tape *t, const char *name, oct_tape_value *ou
 
 /* Compute every value from the inputs' and parameters' data. */
 oct_status oct_tape_forward(oct_tape *t);
-/* Gradients of sum_i <seeds[i], output i>, after a forward with the same data. seeds: one pointer for each graph output, NULL = zeros.
+/* Gradients of inputs, parameters and all between: of sum_i <seeds[i], output i>, after a forward with the same data. seeds: one pointer for each graph output, NULL = zeros.
  * Gradients of the last call are overwritten. */
 oct_status oct_tape_backward(oct_tape *t, const float *const *seeds);
 

@@ -130,6 +130,8 @@ static void batch_norm__training__normalizes_by_the_batch_and_moves_the_averages
     const float mean0[3] = {mean.data[0], mean.data[1], mean.data[2]}, var0[3] = {var.data[0], var.data[1], var.data[2]};
     fill(x.data, x.count, 9);
     OK(oct_tape_forward(t));
+    assert_true(mean.data[0] == mean0[0] && var.data[0] == var0[0]);
+    oct_tape_update_statistics(t);
     for (int c = 0; c < 3; c++) {
         double mx = 0, vx = 0, my = 0, vy = 0;
         for (int k = 0; k < 20; k++) {
@@ -153,6 +155,33 @@ static void batch_norm__training__normalizes_by_the_batch_and_moves_the_averages
     assert_true(mean.data[0] == before);
     assert_true(fabs(y.data[0] - ((x.data[0] - mean.data[0]) / sqrt(var.data[0] + 1e-5) * scale.data[0] + shift.data[0])) < 1e-6);
     oct_tape_destroy(t);
+    oct_model_destroy(m);
+}
+
+static void tape__shared_block__two_tapes_of_other_batches_see_one_set_of_values(void **state)
+{
+    (void)state;
+    oct_model *m = small_cnn();
+    oct_tape *a = tape_of(m, 2, true, false), *b = tape_of(m, 5, true, false);
+    oct_tape_block ba, bb;
+    oct_tape_value va, vb;
+    oct_tape_get_block(a, &ba);
+    oct_tape_get_block(b, &bb);
+    assert_int_equal(ba.room, bb.room);
+    assert_int_equal(ba.trained, bb.trained);
+    assert_true(ba.trained > 0 && ba.trained < ba.room);
+    assert_memory_equal(ba.values, bb.values, (size_t)ba.room * sizeof(float));
+    oct_tape_set_block(b, ba.values, bb.grads);
+    for (int64_t i = 0; oct_tape_value_at(a, i, &va); i++) {
+        OK(oct_tape_find(b, va.name, &vb));
+        assert_int_equal(va.parameter, vb.parameter);
+        assert_int_equal(va.statistic, vb.statistic);
+        assert_true((va.parameter || va.statistic) == (va.data == vb.data));
+        if (va.parameter || va.statistic)
+            assert_int_equal(va.grad - ba.grads, vb.grad - bb.grads);
+    }
+    oct_tape_destroy(b);
+    oct_tape_destroy(a);
     oct_model_destroy(m);
 }
 
@@ -284,6 +313,7 @@ int main(void)
         cmocka_unit_test(forward__small_nets__equals_the_float_engine),
         cmocka_unit_test(forward__odd_attributes__equals_the_float_engine),
         cmocka_unit_test(batch_norm__training__normalizes_by_the_batch_and_moves_the_averages),
+        cmocka_unit_test(tape__shared_block__two_tapes_of_other_batches_see_one_set_of_values),
         cmocka_unit_test(tape__parameters__are_what_the_list_calls_learnable),
         cmocka_unit_test(backward__seeds__give_the_gradient_of_their_sum),
         cmocka_unit_test(tape__operator_without_gradient__refused_by_name),
