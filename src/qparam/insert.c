@@ -13,11 +13,12 @@ typedef struct job {
     oct_graph *g;
     const oct_ranges *ranges;
     bool per_tensor;
+    const oct_learned *learned;
     oct_placement placement;
     oct_qparams *params;     /* by group; scale 0 = the group has no range */
-    oct_value **dequantized; /* by point */
+    oct_value **dequantized; /* by point; NULL: it has a narrow pair only */
+    oct_value **narrow;      /* by point; NULL: it has no narrow pair */
     int64_t held;            /* nodes that the last round has found to lack a range */
-    bool any;                /* some tensor had a range before anything was held */
 } job;
 
 /* --- ranges of groups --- */
@@ -30,19 +31,19 @@ typedef struct group_range {
 
 /* Points of a group share parameters: those of the cache when it gives all of them the same, else those of the union. Where the
  * user has set a range, the others of the group do not count. */
-static oct_status group_params(job *j)
+static oct_status group_params(const oct_placement *placement, const oct_ranges *ranges, oct_qparams *params, int64_t *matched)
 {
-    int64_t count = j->placement.group_count, matched = 0;
+    int64_t count = placement->group_count;
     group_range *r = calloc((size_t)count + 1, sizeof *r);
     if (!r)
         return oct_fail(OCT_ERR_MEMORY, "cannot quantize %lld tensors", (long long)count);
-    for (int64_t i = 0; i < j->placement.point_count; i++) {
-        const oct_qpoint *p = &j->placement.points[i];
-        const oct_range_entry *e = oct_ranges_find(j->ranges, p->value->name);
+    for (int64_t i = 0; i < placement->point_count; i++) {
+        const oct_qpoint *p = &placement->points[i];
+        const oct_range_entry *e = oct_ranges_find(ranges, p->value->name);
         group_range *x = &r[p->group];
         if (!e)
             continue;
-        matched++;
+        ++*matched;
         bool user = strcmp(e->solver, OCT_SOLVER_USER) == 0;
         if (x->user && !user)
             continue;
@@ -56,16 +57,24 @@ static oct_status group_params(job *j)
     }
     for (int64_t i = 0; i < count; i++) {
         if (r[i].mixed)
-            r[i].params = j->ranges->scheme == OCT_SCHEME_AFFINE ? oct_qparams_affine_u8((float)r[i].min, (float)r[i].max, true)
+            r[i].params = ranges->scheme == OCT_SCHEME_AFFINE ? oct_qparams_affine_u8((float)r[i].min, (float)r[i].max, true)
                                                                  : oct_qparams_symmetric_s8((float)r[i].min, (float)r[i].max);
-        j->params[i] = r[i].found ? r[i].params : (oct_qparams){0, 0};
+        params[i] = r[i].found ? r[i].params : (oct_qparams){0, 0};
     }
     free(r);
-    j->any |= matched > 0;
-    if (j->placement.point_count > 0 && !j->any)
-        return oct_fail(OCT_ERR_CONTENT, "none of the %lld ranges belongs to a tensor that this model quantizes",
-                        (long long)j->ranges->count);
     return OCT_OK;
+}
+
+static oct_status none_fits(const oct_ranges *ranges)
+{
+    return oct_fail(OCT_ERR_CONTENT, "none of the %lld ranges belongs to a tensor that this model quantizes", (long long)ranges->count);
+}
+
+oct_status oct_placement_params(const oct_placement *p, const oct_ranges *ranges, oct_qparams *params)
+{
+    int64_t matched = 0;
+    OCT_TRY(group_params(p, ranges, params, &matched));
+    return p->point_count > 0 && matched == 0 ? none_fits(ranges) : OCT_OK;
 }
 
 /* --- tensors without range --- */
@@ -127,20 +136,49 @@ static oct_status hold_rangeless(job *j)
 /* Placement for what is not held; each round may hold more, because a layer in float asks for no codes. */
 static oct_status place(job *j)
 {
+    int64_t matched = 0;
     do {
         j->held = 0;
         oct_placement_free(&j->placement);
         OCT_TRY(oct_placement_make(j->g, &j->placement));
         OCT_TRY(oct_arena_alloc(j->g->arena, (j->placement.group_count + 1) * (int64_t)sizeof *j->params, (void **)&j->params));
-        OCT_TRY(group_params(j));
+        OCT_TRY(group_params(&j->placement, j->ranges, j->params, &matched));
+        if (j->placement.point_count > 0 && matched == 0)
+            return none_fits(j->ranges);
         OCT_TRY(hold_rangeless(j));
     } while (j->held);
     return OCT_OK;
 }
 
+static const oct_learned_weights *learned_weights(const job *j, const oct_node *n)
+{
+    for (int64_t i = 0; j->learned && i < j->learned->weight_count; i++)
+        if (strcmp(j->learned->weights[i].node, n->name) == 0)
+            return &j->learned->weights[i];
+    return NULL;
+}
+
+static const oct_learned_input *learned_input(const job *j, const oct_value *v)
+{
+    for (int64_t i = 0; j->learned && i < j->learned->input_count; i++)
+        if (strcmp(j->learned->inputs[i].tensor, v->name) == 0)
+            return &j->learned->inputs[i];
+    return NULL;
+}
+
+/* Does this use read the narrow pair? */
+static bool reads_narrow(const job *j, const oct_qedge *e)
+{
+    if (!j->narrow[e->point])
+        return false;
+    const oct_learned_weights *w = e->input == 0 ? learned_weights(j, e->node) : NULL;
+    return !j->dequantized[e->point] || (w && w->narrow_input);
+}
+
 static float edge_scale(const job *j, const oct_qedge *e)
 {
-    return j->params[j->placement.points[e->point].group].scale;
+    const oct_qpoint *p = &j->placement.points[e->point];
+    return reads_narrow(j, e) ? learned_input(j, p->value)->params.scale : j->params[p->group].scale;
 }
 
 /* --- Q/DQ pairs --- */
@@ -174,10 +212,11 @@ static oct_status node_of(oct_graph *g, oct_op op, const char *of, const char *w
     return OCT_OK;
 }
 
+static oct_dtype type_of(oct_scheme scheme) { return scheme == OCT_SCHEME_AFFINE ? OCT_U8 : OCT_S8; }
+
 /* x -> Q -> codes -> DQ -> real, named after the tensor. */
-static oct_status add_pair(oct_graph *g, const char *name, oct_value *x, oct_scheme scheme, oct_qparams q, oct_value *real)
+static oct_status add_pair(oct_graph *g, const char *name, oct_value *x, oct_dtype type, oct_qparams q, oct_value *real)
 {
-    oct_dtype type = scheme == OCT_SCHEME_AFFINE ? OCT_U8 : OCT_S8;
     uint8_t zero = (uint8_t)q.zero;
     oct_value *codes, *in[3] = {x, NULL, NULL};
     oct_node *n;
@@ -193,7 +232,38 @@ static oct_status add_point(job *j, int64_t point)
 {
     const oct_qpoint *p = &j->placement.points[point];
     OCT_TRY(named_value(j->g, p->value->name, "dequantized", OCT_F32, &p->value->shape, &j->dequantized[point]));
-    return add_pair(j->g, p->value->name, p->value, j->ranges->scheme, j->params[p->group], j->dequantized[point]);
+    return add_pair(j->g, p->value->name, p->value, type_of(j->ranges->scheme), j->params[p->group], j->dequantized[point]);
+}
+
+/* A type of 4 bits that holds these codes, or the one of 8. */
+static oct_dtype narrow_type(const job *j, int32_t lo, int32_t hi)
+{
+    if (j->learned->int4 && lo >= 0 && hi <= 15)
+        return OCT_U4;
+    if (j->learned->int4 && lo >= -8 && hi <= 7)
+        return OCT_S4;
+    return type_of(j->ranges->scheme);
+}
+
+/* [wide pair ->] Clip -> narrow pair. Where the type saturates at the grid's ends itself there is no Clip. */
+static oct_status add_narrow(job *j, int64_t point, const oct_learned_input *l)
+{
+    oct_graph *g = j->g;
+    oct_value *x = l->alone ? j->placement.points[point].value : j->dequantized[point], *in[3] = {x}, *clipped;
+    const oct_dtype type = narrow_type(j, l->lo, l->hi);
+    const float lo = oct_dequantize(l->lo, l->params.scale, l->params.zero), hi = oct_dequantize(l->hi, l->params.scale, l->params.zero);
+    char *name;
+    oct_node *n;
+    OCT_TRY(oct_arena_printf(g->arena, &name, l->alone ? "%s" : "%s_narrow", l->tensor));
+    OCT_TRY(named_value(g, name, "dequantized", OCT_F32, &x->shape, &j->narrow[point]));
+    if (type == type_of(j->ranges->scheme)) {
+        OCT_TRY(constant(g, name, "least", OCT_F32, 0, NULL, &lo, &in[1]));
+        OCT_TRY(constant(g, name, "most", OCT_F32, 0, NULL, &hi, &in[2]));
+        OCT_TRY(named_value(g, name, "clipped", OCT_F32, &x->shape, &clipped));
+        OCT_TRY(node_of(g, OCT_OP_CLIP, name, "Clip", in, clipped, &n));
+        x = clipped;
+    }
+    return add_pair(g, name, x, type, l->params, j->narrow[point]);
 }
 
 oct_status oct_insert_output_pair(oct_graph *g, oct_value *output, const oct_ranges *ranges)
@@ -209,7 +279,7 @@ oct_status oct_insert_output_pair(oct_graph *g, oct_value *output, const oct_ran
     while (n->outputs[k] != output)
         k++;
     OCT_TRY(oct_node_set_output(g, n, k, x));
-    OCT_TRY(add_pair(g, output->name, x, ranges->scheme, (oct_qparams){e->scale, e->zero}, output));
+    OCT_TRY(add_pair(g, output->name, x, type_of(ranges->scheme), (oct_qparams){e->scale, e->zero}, output));
     return oct_graph_sort(g);
 }
 
@@ -232,6 +302,16 @@ static oct_status channel_bias(oct_graph *g, const oct_node *n, int64_t channels
         (*out)[i % channels] = v > (*out)[i % channels] || v != v ? v : (*out)[i % channels];
     }
     return OCT_OK;
+}
+
+oct_status oct_choose_weight_scales(oct_graph *g, const oct_node *n, bool per_tensor, float input_scale, float *scale)
+{
+    const oct_value *w = n->inputs[1];
+    const int axis = oct_weight_axis(n);
+    float *bias;
+    OCT_TRY(channel_bias(g, n, w->shape.dim[axis], &bias));
+    const oct_status s = oct_weight_scales(w->data, w->shape.rank, w->shape.dim, axis, per_tensor, input_scale, bias, scale);
+    return s == OCT_OK ? s : oct_fail_node(s, n->name);
 }
 
 /* The Add of a constant row behind a MatMul, which the engine takes for its bias; *input is the constant's place. NULL = none. */
@@ -278,45 +358,61 @@ static oct_status put_bias_on_grid(job *j, oct_node *n, float input_scale, const
     return oct_node_set_input(g, at, input, out);
 }
 
+static bool fit_4_bits(const int8_t *codes, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (codes[i] < -8 || codes[i] > 7)
+            return false;
+    return true;
+}
+
 /* w -> s8 codes, scale(s) -> DequantizeLinear -> the node. */
 static oct_status quantize_weights(job *j, oct_node *n, float input_scale)
 {
     oct_graph *g = j->g;
     oct_value *w = n->inputs[1], *in[3], *real;
+    const oct_learned_weights *l = learned_weights(j, n);
     int axis = oct_weight_axis(n), rank = w->shape.rank;
-    int64_t channels = w->shape.dim[axis], count, scales = j->per_tensor ? 1 : channels;
-    float *bias, *scale;
+    int64_t channels = w->shape.dim[axis], count, scales = l ? l->count : j->per_tensor ? 1 : channels;
+    const bool per_tensor = scales == 1 && (j->per_tensor || channels != 1);
+    float *scale;
     int8_t *codes, *zero;
     oct_node *dq;
     OCT_TRY(oct_shape_count(&w->shape, &count));
     OCT_TRY(oct_arena_alloc(g->arena, scales * (int64_t)sizeof *scale, (void **)&scale));
     OCT_TRY(oct_arena_alloc(g->arena, scales, (void **)&zero));
     OCT_TRY(oct_arena_alloc(g->arena, count, (void **)&codes));
-    OCT_TRY(channel_bias(g, n, channels, &bias));
-    oct_status s = oct_weight_scales(w->data, rank, w->shape.dim, axis, j->per_tensor, input_scale, bias, scale);
-    if (s != OCT_OK)
-        return oct_fail_node(s, n->name);
+    if (l)
+        memcpy(scale, l->scale, (size_t)scales * sizeof *scale);
+    else
+        OCT_TRY(oct_choose_weight_scales(g, n, j->per_tensor, input_scale, scale));
     OCT_TRY(oct_weight_codes(w->data, rank, w->shape.dim, axis, scales, scale, codes));
+    const oct_dtype type = l && j->learned->int4 && l->lo >= -8 && fit_4_bits(codes, count) ? OCT_S4 : OCT_S8;
     OCT_TRY(put_bias_on_grid(j, n, input_scale, scale, scales));
-    OCT_TRY(constant(g, w->name, "quantized", OCT_S8, rank, w->shape.dim, codes, &in[0]));
-    OCT_TRY(constant(g, w->name, "scale", OCT_F32, j->per_tensor ? 0 : 1, &channels, scale, &in[1]));
-    OCT_TRY(constant(g, w->name, "zero_point", OCT_S8, j->per_tensor ? 0 : 1, &channels, zero, &in[2]));
+    OCT_TRY(constant(g, w->name, "quantized", type, rank, w->shape.dim, codes, &in[0]));
+    OCT_TRY(constant(g, w->name, "scale", OCT_F32, per_tensor ? 0 : 1, &channels, scale, &in[1]));
+    OCT_TRY(constant(g, w->name, "zero_point", type, per_tensor ? 0 : 1, &channels, zero, &in[2]));
     OCT_TRY(named_value(g, w->name, "dequantized", OCT_F32, &w->shape, &real));
     OCT_TRY(node_of(g, OCT_OP_DEQUANTIZE, w->name, "DequantizeLinear", in, real, &dq));
-    if (!j->per_tensor)
+    if (!per_tensor)
         OCT_TRY(oct_node_set_int(g, dq, "axis", axis));
     return oct_node_set_input(g, n, 1, real);
 }
 
 static oct_status insert(job *j)
 {
-    for (int64_t i = 0; i < j->placement.point_count; i++)
-        OCT_TRY(add_point(j, i));
+    for (int64_t i = 0; i < j->placement.point_count; i++) {
+        const oct_learned_input *l = learned_input(j, j->placement.points[i].value);
+        if (!l || !l->alone)
+            OCT_TRY(add_point(j, i));
+        if (l)
+            OCT_TRY(add_narrow(j, i, l));
+    }
     for (int64_t i = 0; i < j->placement.edge_count; i++) {
         const oct_qedge *e = &j->placement.edges[i];
         if (oct_is_quantizable(e->node) && e->input == 0)
             OCT_TRY(quantize_weights(j, e->node, edge_scale(j, e)));
-        OCT_TRY(oct_node_set_input(j->g, e->node, e->input, j->dequantized[e->point]));
+        OCT_TRY(oct_node_set_input(j->g, e->node, e->input, reads_narrow(j, e) ? j->narrow[e->point] : j->dequantized[e->point]));
     }
     OCT_TRY(oct_graph_sort(j->g));
     oct_graph_sweep(j->g);
@@ -331,13 +427,16 @@ oct_status oct_hold_rangeless(oct_graph *g, const oct_ranges *ranges)
     return s;
 }
 
-oct_status oct_insert_qdq(oct_graph *g, const oct_ranges *ranges, bool per_tensor)
+oct_status oct_insert_qdq(oct_graph *g, const oct_ranges *ranges, bool per_tensor) { return oct_insert_learned(g, ranges, per_tensor, NULL); }
+
+oct_status oct_insert_learned(oct_graph *g, const oct_ranges *ranges, bool per_tensor, const oct_learned *learned)
 {
     oct_status s = OCT_OK;
-    job j = {.g = g, .ranges = ranges, .per_tensor = per_tensor};
+    job j = {.g = g, .ranges = ranges, .per_tensor = per_tensor, .learned = learned};
     OCT_TRY_DONE(place(&j));
-    OCT_TRY_DONE(
-        oct_arena_alloc(g->arena, (j.placement.point_count + 1) * (int64_t)sizeof *j.dequantized, (void **)&j.dequantized));
+    const int64_t room = (j.placement.point_count + 1) * (int64_t)sizeof(oct_value *);
+    OCT_TRY_DONE(oct_arena_alloc(g->arena, room, (void **)&j.dequantized));
+    OCT_TRY_DONE(oct_arena_alloc(g->arena, room, (void **)&j.narrow));
     OCT_TRY_DONE(insert(&j));
     OCT_TRY_DONE(oct_graph_set_meta(g, "octavo.scheme", ranges->scheme == OCT_SCHEME_AFFINE ? "affine" : "symmetric"));
     OCT_TRY_DONE(oct_graph_set_meta(g, "octavo.solver", ranges->method));

@@ -4,6 +4,7 @@
 #define OCT_QUANT_SOLVER_H
 
 #include <octavo/quant.h>
+#include "num/num.h"
 #include "quant/observer.h"
 
 enum {
@@ -33,6 +34,16 @@ oct_status oct_method_make(oct_solver solver, double percentile, oct_method *out
 void oct_solve(const oct_observer *o, oct_scheme scheme, oct_method method, oct_solution *out);
 /* Solution for limits that somebody else chose. lossless: the grid covers all of [min, max]. */
 void oct_solve_limits(const oct_observer *o, oct_scheme scheme, float min, float max, bool lossless, oct_solution *out);
+
+/* A quantizer of less than 8 bits: codes lo ... hi, held in 8-bit types. */
+typedef struct oct_narrow {
+    oct_qparams params;
+    int32_t lo, hi;
+} oct_narrow;
+/* Least mean square error for 2 to 7 bits. Data without negative values get codes 0 ... 2^bits - 1 and zero point 0. */
+oct_narrow oct_solve_narrow(const oct_observer *o, oct_scheme scheme, int bits);
+/* Scale of least square error for n weights in runs of `run` elements, `stride` apart, codes lo ... hi, lo < 0 the wider side. 1 where all are 0. */
+float oct_solve_narrow_weights(const float *w, int64_t n, int64_t stride, int64_t run, int32_t lo, int32_t hi);
 
 /* Mean |error|^norm of quantizing what o saw with codes [lo, hi], from the histogram, exact for mass uniform in each bin. */
 void oct_quantizer_error(const oct_observer *o, float scale, int32_t zero, int32_t lo, int32_t hi, int norm, double *round, double *clip);

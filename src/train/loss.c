@@ -99,3 +99,19 @@ void oct_loss_squared(const float *y, const float *target, int64_t count, double
     if (count > 0)
         *loss += weight * total / (double)count;
 }
+
+oct_status oct_loss_squared_labels(const float *y, int64_t n, int64_t classes, const int64_t *label, double weight, double *loss, float *grad)
+{
+    double total = 0;
+    const double count = (double)(n * classes);
+    OCT_TRY(check_labels(label, n, classes));
+    for (int64_t i = 0; i < n * classes; i++) {
+        const double d = (double)y[i] - (i % classes == label[i / classes]);
+        total += d * d;
+        if (grad)
+            grad[i] += (float)(weight * 2 * d / count);
+    }
+    if (count > 0)
+        *loss += weight * total / count;
+    return OCT_OK;
+}

@@ -27,5 +27,7 @@ oct_status oct_loss_distill(const float *student, const float *teacher, int64_t 
                             float *grad);
 /* Mean of (y - target)^2 over count elements; gradient 2 (y - target) / count. */
 void oct_loss_squared(const float *y, const float *target, int64_t count, double weight, double *loss, float *grad);
+/* The same against one-hot labels: n x classes outputs. CONTENT as above. */
+oct_status oct_loss_squared_labels(const float *y, int64_t n, int64_t classes, const int64_t *label, double weight, double *loss, float *grad);
 
 #endif

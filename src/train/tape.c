@@ -125,7 +125,7 @@ static void mark_parameters(oct_tape *t)
         const oct_node *n = t->graph->nodes[k];
         for (int i = 0; i < n->input_count && i < 32; i++) {
             oct_slot *s = slot_of(t, n->inputs[i]);
-            if (s && s->value->data && s->count > 1 && ops[n->op].learn >> i & 1)
+            if (s && s->value->data && (s->count > 1 || n->op == OCT_OP_FAKE_QUANT) && ops[n->op].learn >> i & 1)
                 s->parameter = s->needs_grad = true;
             if (s && s->value->data && ops[n->op].measured >> i & 1)
                 s->statistic = true;
