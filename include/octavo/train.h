@@ -88,7 +88,7 @@ typedef struct oct_train_event {
 /* Zero-initialise, then oct_train_default. */
 typedef struct oct_train_options {
     int64_t epochs, batch;             /* batch is that of one step, over all processes */
-    double rate;                       /* peak learning rate */
+    double rate;                       /* peak learning rate; 0 = by width and optimizer */
     bool float_only;                   /* no quantization: train or fine-tune in float */
     bool kaiming;                      /* fresh weights instead of the model's (He et al. 2015), with float_only */
     int weight_bits, activation_bits;  /* 2 to 8 */
@@ -107,7 +107,8 @@ typedef struct oct_train_options {
     double warmup;                     /* epochs */
     double last;                       /* COSINE: share of the rate at the end */
     double every, factor;              /* STEPS: times factor every so many epochs */
-    int64_t freeze_bn;                 /* from this epoch on BatchNormalization keeps its statistics; < 0 = never */
+    int64_t freeze_bn;                 /* from this epoch on BatchNormalization keeps its statistics; -1 = by the width: from the start at 8 bits, after 70 % of
+                                          the epochs below, never in float; -2 = never */
     int64_t reestimate_bn;             /* batches of training data to measure its statistics anew before each evaluation; 0 = keep running averages */
     const oct_augment *augment;        /* NULL = none */
     uint64_t seed;
@@ -138,7 +139,8 @@ typedef struct oct_train_result {
 /* Train a float model and write the best state on held-out data: with Q/DQ, or float with float_only. DESIGN 7.
  *
  * ranges: of the model's activations, as a calibrator finds them; NULL with float_only. train, held: sets of samples for the model's inputs, with labels of
- * classes 0 ... of the first output's last axis (without labels only with distill). The model's first dimension must be free, or 1.
+ * classes 0 ... of the first output's row (without labels only with distill). A final Softmax is looked through. Where the model's first dimension is not free
+ * it is the micro-batch.
  * Same seed, options and data give the same bytes for any number of threads. The caller owns *out, which is set unless the call fails.
  * Errors: USAGE (options), CONTENT (label outside the classes, weights that are not finite, a checkpoint of another run), UNSUPPORTED naming node and operator,
  * IO (a full disk, an unreadable sample), MEMORY. Nothing already written is lost by any of them. */

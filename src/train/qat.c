@@ -431,18 +431,51 @@ static void keep_positive(oct_tape_value v)
         v.data[i] = v.data[i] > least || v.data[i] != v.data[i] ? v.data[i] : least;
 }
 
+/* The ends of the grid go a hundredth of the way to the batch's extremes, which stand in the gradients' places. The zero point is kept unrounded, so that
+ * no small move is lost. */
+static void follow_extremes(const oct_qat *q, const oct_qat_codes *c, oct_tape_value scale, oct_tape_value zero)
+{
+    const double keep = 0.99, s = (double)scale.data[0], z = (double)zero.data[0];
+    const double least = keep * (c->lo - z) * s + (1 - keep) * (double)zero.grad[0], most = keep * (c->hi - z) * s + (1 - keep) * (double)scale.grad[0];
+    if (q->scheme == OCT_SCHEME_SYMMETRIC || c->lo == z) {
+        scale.data[0] = (float)(fmax(most, -least) / c->hi);
+        return;
+    }
+    scale.data[0] = (float)((most - least) / (c->hi - c->lo));
+    zero.data[0] = (float)(c->lo - least / (double)scale.data[0]);
+}
+
+static bool is_first_of_group(const oct_qat *q, int64_t i)
+{
+    for (int64_t k = 0; k < i; k++)
+        if (q->points[k].group == q->points[i].group && q->points[k].wide.scale)
+            return false;
+    return true;
+}
+
+static oct_status settle_activations(const oct_qat *q, const oct_tape *t)
+{
+    for (int64_t i = 0; i < q->point_count; i++) {
+        const oct_qat_codes *codes[2] = {&q->points[i].wide, &q->points[i].narrow};
+        for (int k = 0; k < 2; k++) {
+            oct_tape_value scale, zero;
+            if (!codes[k]->scale)
+                continue;
+            OCT_TRY(oct_tape_find(t, codes[k]->scale, &scale));
+            OCT_TRY(oct_tape_find(t, codes[k]->zero, &zero));
+            if (q->opts.mode == OCT_SCALES_EMA && (k == 1 || is_first_of_group(q, i)))
+                follow_extremes(q, codes[k], scale, zero);
+            keep_positive(scale);
+        }
+    }
+    return OCT_OK;
+}
+
 oct_status oct_qat_settle(oct_qat *q, const oct_tape *t)
 {
     const bool follows = q->opts.mode == OCT_SCALES_EMA || q->opts.mode == OCT_SCALES_CLIP;
     oct_tape_value scale, weights;
-    for (int64_t i = 0; i < q->point_count; i++) {
-        const oct_qat_codes *codes[2] = {&q->points[i].wide, &q->points[i].narrow};
-        for (int k = 0; k < 2; k++)
-            if (codes[k]->scale) {
-                OCT_TRY(oct_tape_find(t, codes[k]->scale, &scale));
-                keep_positive(scale);
-            }
-    }
+    OCT_TRY(settle_activations(q, t));
     for (int64_t i = 0; i < q->weight_count; i++) {
         const oct_qat_weights *w = &q->weights[i];
         OCT_TRY(oct_tape_find(t, w->scale, &scale));

@@ -33,7 +33,7 @@ bool oct_qat_wants_data(const oct_qat *q);
 oct_status oct_qat_observe(oct_qat *q, const oct_tape *float_tape);
 oct_status oct_qat_solve(oct_qat *q);
 
-/* After each step, on a tape whose block is the one trained: scales stay above 0, those that follow the weights are set. */
+/* After each step, on a tape whose block is the one trained, gradients of the step included: scales that follow weights or batches are set, all stay above 0. */
 oct_status oct_qat_settle(oct_qat *q, const oct_tape *t);
 
 /* Activation quantizers, in the order of the graph: name of the tensor and current scale; false past the end. */

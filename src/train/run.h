@@ -16,7 +16,7 @@ typedef struct oct_progress {
     double rate_factor;            /* 1, halved by each rollback */
     double start_top1, best_top1;
     double seconds;                /* of former processes, and of this one at a checkpoint */
-    double first_loss;             /* mean over the first window; NaN before */
+    double first_loss;             /* NaN before the first step */
     double window, epoch_loss;     /* sums */
     int64_t window_count, epoch_count;
 } oct_progress;

@@ -30,12 +30,18 @@ void oct_train_default(oct_train_options *o)
                              .freeze_bn = -1};
 }
 
-/* Peak rates: from scratch that of the literature (He et al. 2016), fine-tuning 1 % of it (anchors/algorithms.md 7.5), few bits in between. */
+/* Peak rates: from scratch that of the literature (He et al. 2016), fine-tuning 1 % of it (docs/training.md), few bits in between. */
 static double default_rate(const oct_train_options *o)
 {
     const int bits = o->weight_bits < o->activation_bits ? o->weight_bits : o->activation_bits;
     const double sgd = o->float_only ? (o->kaiming ? 0.1 : 0.001) : bits >= 7 ? 0.001 : bits >= 5 ? 0.005 : 0.02;
     return o->optimizer == OCT_TRAIN_ADAMW ? sgd * 0.02 : sgd;
+}
+
+/* At 8 bits the statistics of the float model fit; few bits have others, which settle (docs/training.md). */
+static int64_t default_freeze(const oct_train_options *o)
+{
+    return o->float_only ? -2 : o->weight_bits == 8 && o->activation_bits == 8 ? 0 : (o->epochs * 7 + 9) / 10;
 }
 
 /* --- checks --- */
@@ -340,6 +346,8 @@ oct_status oct_run_open(oct_run *r, const oct_ranges *ranges)
     OCT_TRY(check_data(r));
     if (o->rate == 0)
         o->rate = default_rate(o);
+    if (o->freeze_bn == -1)
+        o->freeze_bn = default_freeze(o);
     OCT_TRY(choose_sizes(r));
     OCT_TRY(make_fingerprint(r));
     const oct_qat_options qat = {r->micro, o->weight_bits, o->activation_bits, o->narrow_edges, o->per_tensor, o->int4, o->scales};

@@ -9,7 +9,7 @@
 #include "onnx/model.h"
 #include "train/run.h"
 
-enum { WINDOW = 20, MOST_ROLLBACKS = 8 };
+enum { WINDOW = 20, FEW = 5, MOST_ROLLBACKS = 8 };
 
 /* --- events --- */
 
@@ -119,13 +119,13 @@ done:
 
 static bool normalizes(const oct_run *r) { return r->opts.freeze_bn < 0 || r->now.epoch < r->opts.freeze_bn; }
 
-/* The loss says that the state is lost: not finite, or far above where it began. */
+/* The loss says that the state is lost: not finite, or for some steps far above that of the first, which no step had changed. */
 static bool is_lost(const oct_run *r, double loss, bool applied)
 {
     const oct_progress *p = &r->now;
     if (!isfinite(loss) || !applied)
         return true;
-    return p->window_count >= WINDOW && isfinite(p->first_loss) && p->window / (double)p->window_count > 3 * p->first_loss + 1;
+    return p->window_count >= FEW && p->window / (double)p->window_count > 3 * p->first_loss + 1;
 }
 
 static void watch(oct_run *r, double loss)
@@ -137,8 +137,8 @@ static void watch(oct_run *r, double loss)
     }
     p->window += loss;
     p->window_count++;
-    if (p->window_count == WINDOW && !isfinite(p->first_loss))
-        p->first_loss = p->window / WINDOW;
+    if (!isfinite(p->first_loss))
+        p->first_loss = loss;
     p->epoch_loss += loss;
     p->epoch_count++;
 }
@@ -218,8 +218,7 @@ static oct_status run_epoch(oct_run *r, bool *stopped)
 static oct_status end_epoch(oct_run *r)
 {
     double top1;
-    const double began = oct_run_seconds(r), loss = r->now.epoch_count ? r->now.epoch_loss / (double)r->now.epoch_count : NAN;
-    (void)began;
+    const double loss = r->now.epoch_count ? r->now.epoch_loss / (double)r->now.epoch_count : NAN;
     r->now.epoch++;
     OCT_TRY(judge(r, r->now.epoch, &top1));
     const double rate = oct_schedule_rate(&r->schedule, r->now.step - 1) * r->now.rate_factor;
