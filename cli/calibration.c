@@ -39,17 +39,16 @@ static oct_status push_all(oct_calibrator *cal, oct_loader *loader, int inputs, 
     }
 }
 
-int cli_calibrate(const cli *c, oct_calibrator *cal, const oct_model *model, const oct_preprocess *pre, int shard, int shards, int64_t *skipped)
+int cli_calibrate_set(const cli *c, oct_calibrator *cal, const oct_model *model, const oct_preprocess *pre, oct_dataset *set, int64_t *skipped)
 {
-    oct_dataset *set = NULL;
     oct_loader *loader = NULL;
     cli_progress progress;
     int count = oct_model_input_count(model);
     oct_status s = OCT_OK;
     oct_port *ports = calloc((size_t)count + 1, sizeof *ports);
-    int status = ports ? cli_dataset(c, shard, shards, &set) : cli_error(c, OCT_ERR_MEMORY, "out of memory");
-    if (status)
-        goto done;
+    int status = 0;
+    if (!ports)
+        return cli_error(c, OCT_ERR_MEMORY, "out of memory");
     for (int i = 0; s == OCT_OK && i < count; i++)
         s = oct_model_get_input(model, i, &ports[i]);
     if (s == OCT_OK)
@@ -65,8 +64,17 @@ int cli_calibrate(const cli *c, oct_calibrator *cal, const oct_model *model, con
     *skipped = oct_dataset_fault_count(set);
 done:
     oct_loader_destroy(loader);
-    oct_dataset_destroy(set);
     free(ports);
+    return status;
+}
+
+int cli_calibrate(const cli *c, oct_calibrator *cal, const oct_model *model, const oct_preprocess *pre, int shard, int shards, int64_t *skipped)
+{
+    oct_dataset *set = NULL;
+    int status = cli_dataset(c, shard, shards, &set);
+    if (!status)
+        status = cli_calibrate_set(c, cal, model, pre, set, skipped);
+    oct_dataset_destroy(set);
     return status;
 }
 

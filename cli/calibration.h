@@ -20,6 +20,8 @@ typedef struct cli_calibration {
 int cli_quant_options(const cli *c, const cli_calibration *p, oct_quant_options *out);
 /* Push every sample of --data (part shard of shards; 0 = all) batch by batch. *skipped = samples that could not be read. */
 int cli_calibrate(const cli *c, oct_calibrator *cal, const oct_model *model, const oct_preprocess *pre, int shard, int shards, int64_t *skipped);
+/* The same for a set that is open already; it stays the caller's. */
+int cli_calibrate_set(const cli *c, oct_calibrator *cal, const oct_model *model, const oct_preprocess *pre, oct_dataset *set, int64_t *skipped);
 /* Ranges from a cache file, or where that is NULL from --data through a calibrator; *samples and *skipped are of the latter. */
 int cli_obtain_ranges(const cli *c, const char *cache, const oct_quant_options *options, const oct_model *model, const oct_preprocess *pre, oct_ranges **out,
                       int64_t *samples, int64_t *skipped);

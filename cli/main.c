@@ -11,6 +11,7 @@ static const struct {
     {"info", "inputs, outputs, operators, parameters, MACs; which layers can be INT8", cmd_info},
     {"calibrate", "samples -> calibration cache", cmd_calibrate},
     {"quantize", "float ONNX + samples -> Q/DQ ONNX", cmd_quantize},
+    {"train", "float ONNX + labelled samples -> Q/DQ ONNX at float accuracy (quantization-aware training)", cmd_train},
     {"build", "ONNX -> plan file", cmd_build},
     {"run", "plan or ONNX on arrays or images -> outputs", cmd_run},
     {"eval", "accuracy of one or two models, with a statistical verdict", cmd_eval},

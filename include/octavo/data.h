@@ -63,7 +63,7 @@ typedef struct oct_augment {
     int cutout;       /* a square of this side around any pixel becomes what normalises to about 0 */
     float mixup;      /* l * picture + (1 - l) * another sample's augmented picture, l from Beta(mixup, mixup); 0 to 2 */
 } oct_augment;
-/* "crop:4,flip,jitter:0.2,cutout:8,mixup:0.2": any of crop:PIXELS[:reflect], flip, jitter:X (all three) or
+/* "crop:4,flip,jitter:0.2,cutout:8,mixup:0.2": any of crop (4 pixels), crop:PIXELS[:reflect], flip, jitter:X (all three) or
  * jitter:BRIGHTNESS:CONTRAST:SATURATION, cutout:PIXELS, mixup:ALPHA, each once; or "none". USAGE names the part that is wrong. */
 OCT_API OCT_MUST_USE oct_status oct_augment_parse(const char *text, oct_augment *out);
 

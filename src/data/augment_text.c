@@ -6,7 +6,7 @@
 #include "data/augment.h"
 
 #define MAX_VALUES 3
-#define FORMS      "crop:PIXELS[:reflect], flip, jitter:X or jitter:BRIGHTNESS:CONTRAST:SATURATION, cutout:PIXELS, mixup:ALPHA"
+#define FORMS      "crop[:PIXELS[:reflect]] (4 pixels by default), flip, jitter:X or jitter:BRIGHTNESS:CONTRAST:SATURATION, cutout:PIXELS, mixup:ALPHA"
 
 /* A part of the text: its name and the values behind it. */
 typedef struct part {
@@ -37,6 +37,10 @@ static bool read_part(const part *p, oct_augment *a)
     if (strcmp(p->name, "flip") == 0) {
         a->flip = true;
         return p->count == 0;
+    }
+    if (strcmp(p->name, "crop") == 0 && p->count == 0) {
+        a->crop = 4;
+        return true;
     }
     if (strcmp(p->name, "crop") == 0) {
         a->reflect = p->count == 2;

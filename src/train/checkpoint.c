@@ -138,8 +138,7 @@ bool oct_checkpoint_find(const oct_checkpoint *c, const char *name, const void *
 {
     int64_t at = HEAD, length;
     const char *n, *d;
-    for (uint64_t i = 0; i < c->count; i++) {
-        next_item(c, &at, &n, &length, &d, bytes);
+    for (uint64_t i = 0; i < c->count && next_item(c, &at, &n, &length, &d, bytes); i++) {
         if (length == (int64_t)strlen(name) && memcmp(n, name, (size_t)length) == 0) {
             *data = d;
             return true;

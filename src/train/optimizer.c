@@ -150,7 +150,7 @@ oct_status oct_optimizer_step(oct_optimizer *o, double rate, oct_optimizer_repor
     int64_t at = 0;
     for (int64_t i = 0; i < o->param_count; i++) {
         const oct_param *p = &o->params[i];
-        const double r = rate * o->options.rate_factor[p->kind], decay = p->kind == OCT_PARAM_WEIGHT ? o->options.weight_decay : 0;
+        const double r = rate * o->options.rate_factor[p->kind] * (p->rate > 0 ? p->rate : 1), decay = p->kind == OCT_PARAM_WEIGHT ? o->options.weight_decay : 0;
         if (o->options.kind == OCT_OPTIMIZER_SGD)
             step_sgd(o, p, o->slot[0] + at, r, decay, scale);
         else

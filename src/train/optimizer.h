@@ -4,7 +4,7 @@
  *        (Sutskever et al. 2013, with the learning rate outside the momentum)
  * AdamW: w -= r d w;  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  w -= r m' / (sqrt(v') + e),
  *        m' = m / (1 - b1^t), v' = v / (1 - b2^t), t = 1, 2, ...  (Loshchilov, Hutter 2017, arXiv 1711.05101)
- * d is the weight decay, of OCT_PARAM_WEIGHT alone; r the rate times the factor of the parameter's kind. */
+ * d is the weight decay, of OCT_PARAM_WEIGHT alone; r the rate times the factors of the parameter's kind and its own. */
 #ifndef OCT_TRAIN_OPTIMIZER_H
 #define OCT_TRAIN_OPTIMIZER_H
 

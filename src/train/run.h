@@ -13,7 +13,7 @@
 typedef struct oct_progress {
     int64_t step, epoch;           /* done; step counts all epochs, epoch is complete ones */
     int64_t rollbacks, best_epoch;
-    double rate_factor;            /* 1, halved by each rollback */
+    double rate_factor;            /* 1, a quarter of it after each rollback */
     double start_top1, best_top1;
     double seconds;                /* of former processes, and of this one at a checkpoint */
     double first_loss;             /* NaN before the first step */

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/rng.h"
 #include "opt/form.h"
+#include "qparam/qparam.h"
 #include "train/run.h"
 
 enum { MICRO_MOST = 16, DATA_BATCHES = 8 };
@@ -30,12 +31,22 @@ void oct_train_default(oct_train_options *o)
                              .freeze_bn = -1};
 }
 
-/* Peak rates: from scratch that of the literature (He et al. 2016), fine-tuning 1 % of it (docs/training.md), few bits in between. */
-static double default_rate(const oct_train_options *o)
+static bool has_norm(const oct_graph *g)
 {
+    for (int64_t i = 0; i < g->node_count; i++)
+        if (g->nodes[i]->op == OCT_OP_BATCH_NORM || g->nodes[i]->op == OCT_OP_LAYER_NORM)
+            return true;
+    return false;
+}
+
+/* Peak rates: from scratch that of the literature (He et al. 2016), fine-tuning 1 % of it (docs/training.md), few bits in between; a tenth where no
+ * normalisation forgives a long step. */
+static double default_rate(const oct_run *r)
+{
+    const oct_train_options *o = &r->opts;
     const int bits = o->weight_bits < o->activation_bits ? o->weight_bits : o->activation_bits;
     const double sgd = o->float_only ? (o->kaiming ? 0.1 : 0.001) : bits >= 7 ? 0.001 : bits >= 5 ? 0.005 : 0.02;
-    return o->optimizer == OCT_TRAIN_ADAMW ? sgd * 0.02 : sgd;
+    return (o->optimizer == OCT_TRAIN_ADAMW ? 0.02 : 1) * (has_norm(oct_qat_graph(r->qat)) ? 1 : 0.1) * sgd;
 }
 
 /* At 8 bits the statistics of the float model fit; few bits have others, which settle (docs/training.md). */
@@ -185,6 +196,43 @@ static oct_status collect_params(oct_run *r)
                                                   .kind = v.parameter ? kind_of(in) : OCT_PARAM_NORM};
     }
     return OCT_OK;
+}
+
+/* The weighted node whose weights v holds, or are quantized with v as scale; NULL. */
+static const oct_node *weighted_by(const oct_value *v)
+{
+    const oct_node *n = v->user_count > 0 ? v->users[0] : NULL;
+    if (n && n->op == OCT_OP_FAKE_QUANT && n->inputs[0]->data && n->outputs[0]->user_count > 0)
+        n = n->outputs[0]->users[0];
+    return n && !n->inputs[0]->data && n->input_count > 1 ? n : NULL;
+}
+
+/* Is v the scale of a quantizer of 8 bits? */
+static bool is_wide_scale(const oct_value *v)
+{
+    oct_fake_quant f;
+    if (v->user_count == 0 || v->users[0]->op != OCT_OP_FAKE_QUANT || v->users[0]->inputs[0] == v)
+        return false;
+    oct_fake_quant_read(v->users[0], &f);
+    return f.hi - f.lo >= 254;
+}
+
+/* Rates of single tensors. The loss is as steep in a weight as its input is large: the weights behind pixels of 0 ... 255 need a rate of their own. Scales of
+ * 8 bits are nearly right from the start and would only follow the noise of batches. */
+static void set_rates(oct_run *r, const oct_ranges *ranges)
+{
+    enum { LARGE = 16 }; /* mean square; that of normalised data is about 1 */
+    const double slow = 0.01;
+    for (int64_t i = 0; ranges && i < r->param_count; i++) {
+        oct_param *p = &r->params[i];
+        const oct_value *v = oct_value_find(oct_qat_graph(r->qat), p->name);
+        const oct_node *n = p->kind == OCT_PARAM_WEIGHT || p->kind == OCT_PARAM_SCALE ? weighted_by(v) : NULL;
+        const oct_value *x = n ? n->inputs[0] : NULL;
+        while (x && x->producer && x->producer->op == OCT_OP_FAKE_QUANT)
+            x = x->producer->inputs[0];
+        const oct_range_entry *e = x ? oct_ranges_find(ranges, x->name) : NULL;
+        p->rate = (e && e->digest > LARGE ? LARGE / e->digest : 1) * (is_wide_scale(v) ? slow : 1);
+    }
 }
 
 /* --- fresh weights --- */
@@ -344,18 +392,19 @@ oct_status oct_run_open(oct_run *r, const oct_ranges *ranges)
     r->started = oct_now();
     OCT_TRY(check_numbers(o));
     OCT_TRY(check_data(r));
-    if (o->rate == 0)
-        o->rate = default_rate(o);
     if (o->freeze_bn == -1)
         o->freeze_bn = default_freeze(o);
     OCT_TRY(choose_sizes(r));
-    OCT_TRY(make_fingerprint(r));
     const oct_qat_options qat = {r->micro, o->weight_bits, o->activation_bits, o->narrow_edges, o->per_tensor, o->int4, o->scales};
     OCT_TRY(oct_qat_create(r->model, o->float_only ? NULL : ranges, &qat, &r->qat));
+    if (o->rate == 0)
+        o->rate = default_rate(r);
+    OCT_TRY(make_fingerprint(r));
     OCT_TRY(start_narrow(r));
     OCT_TRY(make_crew(r));
     OCT_TRY(check_classes(r));
     OCT_TRY(collect_params(r));
+    set_rates(r, ranges);
     if (o->kaiming)
         init_kaiming(r);
     OCT_TRY(make_optimizer(r));

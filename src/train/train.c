@@ -119,13 +119,20 @@ done:
 
 static bool normalizes(const oct_run *r) { return r->opts.freeze_bn < 0 || r->now.epoch < r->opts.freeze_bn; }
 
-/* The loss says that the state is lost: not finite, or for some steps far above that of the first, which no step had changed. */
+/* Above this the loss of some steps says that the state is lost: far above that of the first step, which nothing had changed; and for a network that knew more
+ * than nothing, near to a guess. */
+static double loss_limit(const oct_run *r)
+{
+    const double far = 3 * r->now.first_loss + 1, guess = log((double)oct_crew_classes(r->crew));
+    return r->opts.loss == OCT_LOSS_CROSS_ENTROPY && r->now.first_loss < 0.6 * guess ? fmin(far, fmax(0.9 * guess, 1.2 * r->now.first_loss)) : far;
+}
+
 static bool is_lost(const oct_run *r, double loss, bool applied)
 {
     const oct_progress *p = &r->now;
     if (!isfinite(loss) || !applied)
         return true;
-    return p->window_count >= FEW && p->window / (double)p->window_count > 3 * p->first_loss + 1;
+    return p->window_count >= FEW && p->window / (double)p->window_count > loss_limit(r);
 }
 
 static void watch(oct_run *r, double loss)
@@ -148,7 +155,7 @@ static oct_status roll_back(oct_run *r, double loss)
     char text[160];
     oct_run_go_back(r);
     r->now.rollbacks++;
-    r->now.rate_factor /= 2;
+    r->now.rate_factor /= 4;
     r->now.window = 0;
     r->now.window_count = 0;
     snprintf(text, sizeof text, "the loss reached %g: back to the last good state, at %g of the learning rate", loss, r->now.rate_factor);
@@ -174,7 +181,7 @@ static oct_status learn(oct_run *r, const oct_batch *batch)
     if (r->average)
         OCT_TRY(oct_average_update(r->average));
     watch(r, loss);
-    if (r->now.step % oct_max64(WINDOW, r->steps_per_epoch / 4) == 0)
+    if (r->now.step % oct_max64(WINDOW, r->steps_per_epoch / 4) == 0 && r->now.window < 0.7 * loss_limit(r) * (double)r->now.window_count)
         OCT_TRY(oct_run_keep(r));
     oct_run_tell(r, (oct_train_event){.kind = OCT_TRAIN_STEP, .loss = loss, .lr = rate, .images_per_s = (double)r->batch / (oct_now() - began)});
     return OCT_OK;

@@ -1,0 +1,159 @@
+/* A training log as an SVG picture: loss, held-out accuracy, scales. */
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "curve.h"
+
+enum { WIDTH = 760, LEFT = 70, RIGHT = 20, PANEL = 200, GAP = 70, TOP = 40, TICKS = 5, MOST_POINTS = 1000 };
+
+typedef struct panel {
+    FILE *f;
+    double y;              /* of its upper edge */
+    double x0, x1, v0, v1; /* data at the edges */
+} panel;
+
+static double px(const panel *p, double x) { return LEFT + (p->x1 > p->x0 ? (x - p->x0) / (p->x1 - p->x0) : 0.5) * (WIDTH - LEFT - RIGHT); }
+static double py(const panel *p, double v) { return p->y + PANEL - (p->v1 > p->v0 ? (v - p->v0) / (p->v1 - p->v0) : 0.5) * PANEL; }
+
+/* A step of 1, 2 or 5 times a power of ten that gives about TICKS ticks. */
+static double tick_step(double span)
+{
+    const double raw = span / TICKS, power = pow(10, floor(log10(raw))), part = raw / power;
+    return (part < 1.5 ? 1 : part < 3.5 ? 2 : part < 7.5 ? 5 : 10) * power;
+}
+
+static void include(double v, double *lo, double *hi)
+{
+    if (isfinite(v)) {
+        *lo = fmin(*lo, v);
+        *hi = fmax(*hi, v);
+    }
+}
+
+static void begin(panel *p, const char *title, const char *axis)
+{
+    const double margin = p->v1 > p->v0 ? 0.05 * (p->v1 - p->v0) : fabs(p->v1) * 0.05 + 1e-6;
+    p->v0 -= margin;
+    p->v1 += margin;
+    fprintf(p->f, "<text x='%d' y='%.1f' class='t'>%s</text>\n", LEFT, p->y - 10, title);
+    const double dv = tick_step(p->v1 - p->v0), dx = tick_step(p->x1 > p->x0 ? p->x1 - p->x0 : 1);
+    for (double v = ceil(p->v0 / dv) * dv; v <= p->v1; v += dv)
+        fprintf(p->f, "<path d='M%d %.1fH%d' class='g'/><text x='%d' y='%.1f' class='v'>%g</text>\n", LEFT, py(p, v), WIDTH - RIGHT, LEFT - 8, py(p, v) + 4,
+                fabs(v) < 1e-9 * dv ? 0 : round(v / dv) * dv);
+    for (double x = ceil(p->x0 / dx) * dx; x <= p->x1; x += dx)
+        fprintf(p->f, "<text x='%.1f' y='%.1f' class='x'>%g</text>\n", px(p, x), p->y + PANEL + 18, x);
+    fprintf(p->f, "<text x='%d' y='%.1f' class='x'>%s</text>\n<rect x='%d' y='%.1f' width='%d' height='%d' class='b'/>\n", (WIDTH + LEFT - RIGHT) / 2,
+            p->y + PANEL + 36, axis, LEFT, p->y, WIDTH - LEFT - RIGHT, PANEL);
+}
+
+static void polyline(const panel *p, const double *x, const double *v, int64_t count, const char *style)
+{
+    const int64_t every = count / MOST_POINTS + 1;
+    fprintf(p->f, "<polyline style='%s' points='", style);
+    for (int64_t i = 0; i < count; i += every)
+        if (isfinite(v[i]))
+            fprintf(p->f, "%.1f,%.1f ", px(p, x[i]), py(p, v[i]));
+    fprintf(p->f, "'/>\n");
+}
+
+static void draw_loss(FILE *f, double y, const cli_curve *c, double *x, double *v)
+{
+    panel p = {.f = f, .y = y, .x0 = 0, .x1 = 1, .v0 = INFINITY, .v1 = -INFINITY};
+    const int64_t n = c->step_count;
+    double smooth = NAN;
+    for (int64_t i = 0; i < n; i++) {
+        x[i] = (double)c->steps[i].step;
+        v[i] = c->steps[i].loss;
+        include(v[i], &p.v0, &p.v1);
+        p.x1 = fmax(p.x1, x[i]);
+    }
+    if (!(p.v0 <= p.v1))
+        p.v0 = p.v1 = 0;
+    begin(&p, "loss", "step");
+    polyline(&p, x, v, n, "stroke:#b8cbe4;stroke-width:1");
+    for (int64_t i = 0; i < n; i++)
+        v[i] = smooth = isfinite(smooth) && isfinite(v[i]) ? 0.95 * smooth + 0.05 * v[i] : isfinite(v[i]) ? v[i] : smooth;
+    polyline(&p, x, v, n, "stroke:#1f5fa8;stroke-width:2");
+}
+
+static void draw_accuracy(FILE *f, double y, const cli_curve *c, double *x, double *v)
+{
+    panel p = {.f = f, .y = y, .x0 = 0, .x1 = 1, .v0 = INFINITY, .v1 = -INFINITY};
+    const int64_t n = c->epoch_count;
+    for (int64_t i = 0; i < n; i++) {
+        x[i] = (double)c->epochs[i].epoch;
+        v[i] = c->epochs[i].val_top1;
+        include(v[i], &p.v0, &p.v1);
+        p.x1 = fmax(p.x1, x[i]);
+    }
+    if (!(p.v0 <= p.v1))
+        p.v0 = p.v1 = 0;
+    begin(&p, "top-1 on held-out data, % (dashed: the starting point)", "epoch");
+    if (n > 0)
+        polyline(&p, (double[]){p.x0, p.x1}, (double[]){v[0], v[0]}, 2, "stroke:#a33;stroke-width:1;stroke-dasharray:5 4");
+    polyline(&p, x, v, n, "stroke:#2a7d3b;stroke-width:2");
+    for (int64_t i = 0; i < n; i++)
+        if (isfinite(v[i]))
+            fprintf(f, "<circle cx='%.1f' cy='%.1f' r='3' fill='#2a7d3b'/>\n", px(&p, x[i]), py(&p, v[i]));
+}
+
+static void draw_scales(FILE *f, double y, const cli_curve *c, double *x, double *v)
+{
+    panel p = {.f = f, .y = y, .x0 = 0, .x1 = 1, .v0 = 1, .v1 = 1};
+    const int64_t n = c->epoch_count;
+    for (int64_t i = 0; i < n; i++) {
+        x[i] = (double)c->epochs[i].epoch;
+        p.x1 = fmax(p.x1, x[i]);
+        for (int64_t s = 0; s < c->scale_count; s++)
+            include(c->epochs[i].scales[s] / c->epochs[0].scales[s], &p.v0, &p.v1);
+    }
+    begin(&p, "scales of the activations, relative to their start (from first layer, dark, to last)", "epoch");
+    for (int64_t s = 0; s < c->scale_count; s++) {
+        char style[96];
+        for (int64_t i = 0; i < n; i++)
+            v[i] = c->epochs[i].scales[s] / c->epochs[0].scales[s];
+        snprintf(style, sizeof style, "stroke:hsl(%d,60%%,%d%%);stroke-width:1.3", (int)(260 - 220 * s / (c->scale_count + 1)), (int)(35 + 25 * s / (c->scale_count + 1)));
+        polyline(&p, x, v, n, style);
+    }
+}
+
+static void draw(FILE *f, const cli_curve *c, double *x, double *v)
+{
+    const int panels = c->scale_count > 0 && c->epoch_count > 1 ? 3 : 2, height = TOP + panels * (PANEL + GAP);
+    fprintf(f, "<svg xmlns='http://www.w3.org/2000/svg' width='%d' height='%d' viewBox='0 0 %d %d'>\n"
+               "<style>text{font:12px sans-serif;fill:#333}.t{font-size:14px;font-weight:bold}.v{text-anchor:end}.x{text-anchor:middle}"
+               ".g{stroke:#e6e6e6}.b{fill:none;stroke:#999}polyline{fill:none;stroke-linejoin:round}</style>\n<rect width='100%%' height='100%%' fill='white'/>\n",
+            WIDTH, height, WIDTH, height);
+    draw_loss(f, TOP, c, x, v);
+    draw_accuracy(f, TOP + PANEL + GAP, c, x, v);
+    if (panels > 2)
+        draw_scales(f, TOP + 2 * (PANEL + GAP), c, x, v);
+    fprintf(f, "</svg>\n");
+}
+
+int cli_curve_plot(const cli *c, const cli_curve *curve, const char *path)
+{
+    char temporary[4096];
+    const size_t room = (size_t)(curve->step_count + curve->epoch_count) + 1;
+    double *x = calloc(room, sizeof *x), *v = calloc(room, sizeof *v);
+    snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid());
+    FILE *f = x && v ? fopen(temporary, "w") : NULL;
+    int status = 0;
+    if (!f) {
+        status = cli_error(c, x && v ? OCT_ERR_IO : OCT_ERR_MEMORY, "cannot write '%s': %s", path, strerror(errno));
+    } else {
+        draw(f, curve, x, v);
+        const bool written = !ferror(f) & (fclose(f) == 0);
+        if (!written || rename(temporary, path) != 0) {
+            status = cli_error(c, OCT_ERR_IO, "cannot write '%s': %s", path, strerror(errno));
+            unlink(temporary);
+        }
+    }
+    free(x);
+    free(v);
+    return status;
+}
