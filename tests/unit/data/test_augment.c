@@ -33,6 +33,8 @@ static void text__every_part__meant_values(void **state)
     OK(oct_augment_parse("jitter:0.1:0:1,crop:2:reflect", &a));
     assert_true(a.crop == 2 && a.reflect && !a.flip && a.cutout == 0 && a.mixup == 0);
     assert_true(a.brightness == 0.1f && a.contrast == 0 && a.saturation == 1);
+    OK(oct_augment_parse("flip,crop", &a));
+    assert_true(a.crop == 4 && !a.reflect && a.flip);
     OK(oct_augment_parse("none", &a));
     assert_memory_equal(&a, &(oct_augment){0}, sizeof a);
 }
@@ -44,9 +46,8 @@ static void text__wrong__usage_error_names_the_part(void **state)
     } cases[] = {
         {"", "'' is not understood"},
         {"flip,", "'' is not understood"},
-        {"flop", "'flop' is not understood; there is: crop:PIXELS"},
+        {"flop", "'flop' is not understood; there is: crop[:PIXELS"},
         {"flip,rotate:5,cutout:3", "'rotate:5' is not understood"},
-        {"crop", "'crop'"},
         {"crop:", "'crop:'"},
         {"crop:0", "'crop:0'"},
         {"crop:-4", "'crop:-4'"},
