@@ -1,5 +1,8 @@
 /* Add, Sub, Mul and Div with NumPy's broadcasting: a repeated operand's gradient is the sum over its repetitions. */
 #include "train/diff.h"
+
+#include <string.h>
+#include "train/vector.h"
 #include "train/walk.h"
 
 /* Streams: y, first operand, second operand. */
@@ -42,6 +45,7 @@ typedef struct binary_state {
     forward_fn *forward;
     backward_fn *backward;
     oct_walk w;
+    bool plain_sum;  /* Add of equal shapes in equal layouts: the sum of residual networks */
 } binary_state;
 
 oct_status oct_diff_prepare_binary(oct_tape *t, oct_diff_node *d)
@@ -62,10 +66,12 @@ oct_status oct_diff_prepare_binary(oct_tape *t, oct_diff_node *d)
             s->backward = functions[i].backward;
         }
     oct_walk_init(&s->w, y);
-    oct_walk_dense(&s->w, 0, y);
-    oct_walk_dense(&s->w, 1, &d->node->inputs[0]->shape);
-    oct_walk_dense(&s->w, 2, &d->node->inputs[1]->shape);
+    oct_walk_strided(&s->w, 0, y, d->out[0]->strides);
+    oct_walk_strided(&s->w, 1, &d->node->inputs[0]->shape, d->in[0]->strides);
+    oct_walk_strided(&s->w, 2, &d->node->inputs[1]->shape, d->in[1]->strides);
+    oct_walk_sort(&s->w);
     oct_walk_merge(&s->w);
+    s->plain_sum = d->node->op == OCT_OP_ADD && s->w.rank == 1 && s->w.step[0][0] == 1 && s->w.step[1][0] == 1 && s->w.step[2][0] == 1;
     return OCT_OK;
 }
 
@@ -73,7 +79,10 @@ oct_status oct_diff_forward_binary(oct_tape *t, oct_diff_node *d)
 {
     const binary_state *s = d->state;
     (void)t;
-    s->forward(&s->w, d->in[0]->data, d->in[1]->data, d->out[0]->data);
+    if (s->plain_sum)
+        oct_vector()->add(d->out[0]->count, d->in[0]->data, d->in[1]->data, d->out[0]->data);
+    else
+        s->forward(&s->w, d->in[0]->data, d->in[1]->data, d->out[0]->data);
     return OCT_OK;
 }
 
@@ -81,6 +90,19 @@ oct_status oct_diff_backward_binary(oct_tape *t, oct_diff_node *d)
 {
     const binary_state *s = d->state;
     (void)t;
-    s->backward(&s->w, d->in[0]->data, d->in[1]->data, d->out[0]->grad, d->in[0]->grad, d->in[1]->grad);
+    for (int i = 0; i < 2; i++) {
+        oct_slot *x = d->in[i];
+        if (!x->grad)
+            continue;
+        const bool fresh = oct_diff_fresh(x);
+        if (s->plain_sum && fresh)
+            memcpy(x->grad, d->out[0]->grad, (size_t)x->count * sizeof *x->grad);
+        else if (s->plain_sum)
+            oct_vector()->add(x->count, x->grad, d->out[0]->grad, x->grad);
+        else if (fresh)
+            memset(x->grad, 0, (size_t)x->count * sizeof *x->grad);
+    }
+    if (!s->plain_sum)
+        s->backward(&s->w, d->in[0]->data, d->in[1]->data, d->out[0]->grad, d->in[0]->grad, d->in[1]->grad);
     return OCT_OK;
 }

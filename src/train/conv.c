@@ -9,11 +9,13 @@
 
 #include <string.h>
 #include "op/infer.h"
+#include "train/vector.h"
 
 typedef struct conv_state {
     oct_dnn_step *map, *adjoint, *weights;  /* wide, W -> narrow; narrow, W -> wide; wide, narrow -> dW */
     int64_t map_room, adjoint_room, weights_room; /* bytes of the result before it is added: none where it is written in place */
     int64_t n, c, plane;                    /* of y: images, channels, pixels */
+    bool last;                              /* y has its channels last */
 } conv_state;
 
 typedef struct geometry {
@@ -22,7 +24,22 @@ typedef struct geometry {
     dnnl_dims_t stride, dilate, begin, end;
 } geometry;
 
-static oct_status describe(const oct_shape *shape, int64_t groups, dnnl_memory_desc_t *plain, dnnl_memory_desc_t *any)
+/* An image as it lies, and as the primitive shall work on it: channels last where one of the two images lies so (with a free choice for the other oneDNN falls
+ * back to its slow reference), else as it likes. */
+static oct_status describe_image(const oct_slot *s, bool last, dnnl_memory_desc_t *plain, dnnl_memory_desc_t *any)
+{
+    static const dnnl_format_tag_t tags[] = {dnnl_nwc, dnnl_nhwc, dnnl_ndhwc};
+    dnnl_dims_t dims, strides;
+    const oct_shape *shape = &s->value->shape;
+    for (int i = 0; i < shape->rank; i++) {
+        dims[i] = shape->dim[i];
+        strides[i] = s->strides[i];
+    }
+    OCT_TRY(oct_dnn_status(dnnl_memory_desc_init_by_strides(plain, shape->rank, dims, dnnl_f32, strides), "a layout"));
+    return oct_dnn_status(dnnl_memory_desc_init_by_tag(any, shape->rank, dims, dnnl_f32, last ? tags[shape->rank - 3] : dnnl_format_tag_any), "a layout");
+}
+
+static oct_status describe_weights(const oct_shape *shape, int64_t groups, dnnl_memory_desc_t *plain, dnnl_memory_desc_t *any)
 {
     dnnl_dims_t dims, strides;
     int rank = 0;
@@ -57,8 +74,9 @@ static void transposed_begin(const oct_node *n, const oct_window *w, int i, int6
     }
 }
 
-static oct_status read_geometry(const oct_node *n, geometry *q)
+static oct_status read_geometry(const oct_diff_node *d, geometry *q)
 {
+    const oct_node *n = d->node;
     const bool transposed = n->op == OCT_OP_CONV_TRANSPOSE;
     const oct_shape *x = &n->inputs[0]->shape, *y = &n->outputs[0]->shape, *ws = &n->inputs[1]->shape;
     const oct_shape *wide = transposed ? y : x, *narrow = transposed ? x : y;
@@ -76,9 +94,10 @@ static oct_status read_geometry(const oct_node *n, geometry *q)
         const int64_t reach = (w.kernel[i] - 1) * w.dilation[i] + 1;
         q->end[i] = (narrow->dim[i + 2] - 1) * w.stride[i] + reach - wide->dim[i + 2] - q->begin[i];
     }
-    OCT_TRY(describe(wide, 1, &q->wide, &q->wide_any));
-    OCT_TRY(describe(narrow, 1, &q->narrow, &q->narrow_any));
-    return describe(ws, groups, &q->weights, &q->weights_any);
+    const bool last = d->in[0]->last || d->out[0]->last;
+    OCT_TRY(describe_image(transposed ? d->out[0] : d->in[0], last, &q->wide, &q->wide_any));
+    OCT_TRY(describe_image(transposed ? d->in[0] : d->out[0], last, &q->narrow, &q->narrow_any));
+    return describe_weights(ws, groups, &q->weights, &q->weights_any);
 }
 
 static oct_status make_step(oct_tape *t, const void *desc, const_dnnl_primitive_desc_t hint, const oct_dnn_arg *args, oct_dnn_step **out)
@@ -140,12 +159,13 @@ static oct_status prepare(oct_tape *t, oct_diff_node *d, bool transposed)
     const oct_shape *y = &d->node->outputs[0]->shape;
     OCT_TRY(oct_diff_alloc(t, 1, sizeof *s, (void **)&s));
     d->state = s;
-    OCT_TRY(read_geometry(d->node, &q));
+    OCT_TRY(read_geometry(d, &q));
     const bool data = d->in[0]->needs_grad, weights = d->in[1]->needs_grad;
     const oct_status made = make_steps(t, &q, !transposed || data, transposed || data, weights, s);
     if (made == OCT_ERR_UNSUPPORTED)
         return oct_diff_unsupported(d->node, "a geometry that oneDNN has no convolution for");
     OCT_TRY(made);
+    s->last = d->out[0]->last;
     s->n = y->dim[0];
     s->c = y->dim[1];
     s->plane = oct_diff_product(y, 2, y->rank);
@@ -155,28 +175,41 @@ static oct_status prepare(oct_tape *t, oct_diff_node *d, bool transposed)
     need_scratch(d, s->map, s->map_room);
     need_scratch(d, s->adjoint, s->adjoint_room);
     need_scratch(d, s->weights, s->weights_room);
+    d->scratch = oct_max64(d->scratch, s->c * (int64_t)sizeof(double));
     return OCT_OK;
 }
 
-/* grad += step(a, b). */
+/* grad += step(a, b); in place where nothing stands there yet. */
 static oct_status add_result(oct_tape *t, oct_dnn_step *step, float *a, float *b, oct_slot *target, int64_t room)
 {
-    float *into = room ? t->scratch : target->grad;
+    const bool in_place = oct_diff_fresh(target) || room == 0;
+    float *into = in_place ? target->grad : t->scratch;
     OCT_TRY(oct_dnn_step_run(t->dnn, step, (float *[]){a, b, into}, (char *)t->scratch + room));
-    for (int64_t i = 0; room && i < target->count; i++)
-        target->grad[i] += into[i];
+    if (!in_place)
+        oct_vector()->add(target->count, target->grad, into, target->grad);
     return OCT_OK;
 }
 
 static void add_bias(const conv_state *s, const float *bias, float *y)
 {
+    if (s->last) {
+        oct_vector()->add_rows(s->n * s->plane, s->c, bias, y);
+        return;
+    }
     for (int64_t r = 0; r < s->n * s->c; r++)
         for (int64_t i = 0; i < s->plane; i++)
             y[r * s->plane + i] += bias[r % s->c];
 }
 
-static void bias_gradient(const conv_state *s, const float *dy, float *dbias)
+static void bias_gradient(const conv_state *s, const float *dy, float *dbias, double *room)
 {
+    if (s->last) {
+        memset(room, 0, (size_t)s->c * sizeof *room);
+        oct_vector()->sum_rows(s->n * s->plane, s->c, dy, room);
+        for (int64_t c = 0; c < s->c; c++)
+            dbias[c] += (float)room[c];
+        return;
+    }
     for (int64_t r = 0; r < s->n * s->c; r++) {
         double sum = 0;
         for (int64_t i = 0; i < s->plane; i++)
@@ -202,7 +235,7 @@ oct_status oct_diff_backward_conv(oct_tape *t, oct_diff_node *d)
     conv_state *s = d->state;
     float *dy = d->out[0]->grad;
     if (oct_diff_grad(d, 2))
-        bias_gradient(s, dy, oct_diff_grad(d, 2));
+        bias_gradient(s, dy, oct_diff_grad(d, 2), t->scratch);
     if (s->adjoint)
         OCT_TRY(add_result(t, s->adjoint, dy, d->in[1]->data, d->in[0], s->adjoint_room));
     return s->weights ? add_result(t, s->weights, d->in[0]->data, dy, d->in[1], s->weights_room) : OCT_OK;
@@ -225,7 +258,7 @@ oct_status oct_diff_backward_conv_transpose(oct_tape *t, oct_diff_node *d)
     conv_state *s = d->state;
     float *dy = d->out[0]->grad;
     if (oct_diff_grad(d, 2))
-        bias_gradient(s, dy, oct_diff_grad(d, 2));
+        bias_gradient(s, dy, oct_diff_grad(d, 2), t->scratch);
     if (s->map)
         OCT_TRY(add_result(t, s->map, dy, d->in[1]->data, d->in[0], s->map_room));
     return s->weights ? add_result(t, s->weights, dy, d->in[0]->data, d->in[1], s->weights_room) : OCT_OK;

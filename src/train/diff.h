@@ -9,9 +9,21 @@
 #include "train/dnn.h"
 #include "train/tape.h"
 
+/* What an operator can do with tensors whose channels (axis 1) lie last in memory, and with gradients that nobody has written yet. */
+enum {
+    OCT_LAST_IN = 1,     /* takes inputs of either layout */
+    OCT_LAST_OUT = 2,    /* makes outputs of either layout: that of an input */
+    OCT_LAST_LIKED = 4,  /* is faster with channels last, and makes its outputs so */
+    OCT_FLAT = 8,        /* goes through input 0 and output 0 in the order of memory: one layout for both */
+    OCT_SETS = 16        /* asks oct_diff_fresh before it adds to the gradient of an input that is no parameter */
+};
+
 typedef struct oct_slot {
     const oct_value *value;
     int64_t count;
+    bool last;       /* channels last in memory; else dense in ONNX's order */
+    bool fresh;      /* grad holds nothing yet in this backward */
+    int64_t strides[OCT_MAX_RANK]; /* by axis, in elements */
     float *data;     /* [count] */
     float *grad;     /* [count] or NULL */
     int64_t uses;    /* node inputs that read it, plus one for a graph output */
@@ -28,6 +40,7 @@ typedef struct oct_diff_op {
     void (*update)(oct_diff_node *d);                      /* statistics take in what was measured; NULL = it has none */
     unsigned learn;                                        /* bit i: float constants of input i are parameters */
     unsigned measured;                                     /* bit i: input i is a statistic */
+    unsigned traits;                                       /* OCT_LAST_IN ... */
 } oct_diff_op;
 
 struct oct_diff_node {
@@ -53,7 +66,7 @@ struct oct_tape {
     bool training;
 };
 
-#define OCT_DIFF(id, stem, learn)                                      \
+#define OCT_DIFF(id, stem, learn, traits)                              \
     oct_status oct_diff_prepare_##stem(oct_tape *t, oct_diff_node *d); \
     oct_status oct_diff_forward_##stem(oct_tape *t, oct_diff_node *d); \
     oct_status oct_diff_backward_##stem(oct_tape *t, oct_diff_node *d);
@@ -68,6 +81,17 @@ oct_status oct_diff_alloc(oct_tape *t, int64_t count, size_t element, void **out
 oct_status oct_diff_unsupported(const oct_node *n, const char *text);
 /* Elements of axes [from, to) of s. */
 int64_t oct_diff_product(const oct_shape *s, int from, int to);
+
+/* Layouts of all slots, by what the nodes can do (layout.c). Before anything is placed or prepared. */
+void oct_diff_choose_layouts(oct_tape *t);
+
+/* Is this the first gradient that s gets? Then it must be set, every element, else added to. */
+static inline bool oct_diff_fresh(oct_slot *s)
+{
+    const bool fresh = s->fresh;
+    s->fresh = false;
+    return fresh;
+}
 
 static inline oct_slot *oct_diff_in(const oct_diff_node *d, int i) { return i < d->node->input_count ? d->in[i] : NULL; }
 static inline float *oct_diff_grad(const oct_diff_node *d, int i)

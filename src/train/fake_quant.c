@@ -12,6 +12,7 @@
 #include <math.h>
 #include "num/num.h"
 #include "train/diff.h"
+#include "train/vector.h"
 
 enum { X, SCALE, ZERO };
 
@@ -42,40 +43,7 @@ void oct_fake_quant_read(const oct_node *n, oct_fake_quant *out)
                             (oct_scale_mode)oct_node_int(n, "mode", OCT_SCALES_LEARNED)};
 }
 
-/* --- one run of elements with one scale --- */
-
-static void quantize_run(const float *x, int64_t n, float s, float lo, float hi, float *y)
-{
-    for (int64_t i = 0; i < n; i++)
-        y[i] = (float)oct_rne_small(oct_clamp_nan_lo(x[i] / s, lo, hi)) * s;
-}
-
-static void pass_run(const float *x, const float *dy, int64_t n, float s, float lo, float hi, float *dx)
-{
-    for (int64_t i = 0; i < n; i++) {
-        const float v = x[i] / s;
-        dx[i] += v >= lo && v <= hi ? dy[i] : 0;
-    }
-}
-
-/* Sum of dy (rne(v) - v) inside, of dy times the limit outside. In blocks: floats inside, double between. */
-static double scale_run(const float *x, const float *dy, int64_t n, float s, float lo, float hi, bool inside_too)
-{
-    enum { BLOCK = 1024, LANES = 16 };
-    double total = 0;
-    for (int64_t at = 0; at < n; at += BLOCK) {
-        float lane[LANES] = {0};
-        const int64_t end = oct_min64(at + BLOCK, n);
-        for (int64_t i = at; i < end; i++) {
-            const float v = x[i] / s, c = oct_clamp_nan_lo(v, lo, hi), r = (float)oct_rne_small(c);
-            const float inside = inside_too ? r - v : 0;
-            lane[i % LANES] += dy[i] * (c == v ? inside : c);
-        }
-        for (int k = 0; k < LANES; k++)
-            total += lane[k];
-    }
-    return total;
-}
+/* --- one run of elements with one scale: the rest is in vector.h --- */
 
 static void extremes_run(const float *x, int64_t n, float *least, float *most)
 {
@@ -130,37 +98,36 @@ oct_status oct_diff_forward_fake_quant(oct_tape *t, oct_diff_node *d)
         for (int64_t c = 0; c < s->channels; c++) {
             const limits l = limits_of(d, c);
             const int64_t at = (o * s->channels + c) * s->inner;
-            quantize_run(d->in[X]->data + at, s->inner, l.scale, l.lo, l.hi, d->out[0]->data + at);
+            oct_vector()->quantize(s->inner, d->in[X]->data + at, l.scale, l.lo, l.hi, d->out[0]->data + at);
         }
     return OCT_OK;
 }
 
-static void scale_gradient(oct_diff_node *d, int64_t channel)
+/* dx of one channel, and the sum that its scale's gradient is made of. */
+static double backward_channel(oct_diff_node *d, int64_t channel, limits l, bool fresh)
 {
     const fake_state *s = d->state;
-    const limits l = limits_of(d, channel);
-    const double q = fmax((double)l.hi, -(double)l.lo);
-    const bool learned = s->q.mode == OCT_SCALES_LEARNED;
     double sum = 0;
     for (int64_t o = 0; o < s->outer; o++) {
         const int64_t at = (o * s->channels + channel) * s->inner;
-        sum += scale_run(d->in[X]->data + at, d->out[0]->grad + at, s->inner, l.scale, l.lo, l.hi, learned);
+        float *dx = d->in[X]->grad ? d->in[X]->grad + at : NULL;
+        sum += oct_vector()->quantize_back(s->inner, d->in[X]->data + at, d->out[0]->grad + at, l.scale, l.lo, l.hi, s->q.mode == OCT_SCALES_LEARNED, fresh, dx);
     }
-    d->in[SCALE]->grad[channel] += (float)(learned ? sum / sqrt(s->norm * q) : sum / (q * q));
+    return sum;
 }
 
 oct_status oct_diff_backward_fake_quant(oct_tape *t, oct_diff_node *d)
 {
     const fake_state *s = d->state;
+    const bool fresh = oct_diff_fresh(d->in[X]);
     (void)t;
     for (int64_t c = 0; c < s->channels; c++) {
         const limits l = limits_of(d, c);
-        for (int64_t o = 0; o < s->outer && d->in[X]->grad; o++) {
-            const int64_t at = (o * s->channels + c) * s->inner;
-            pass_run(d->in[X]->data + at, d->out[0]->grad + at, s->inner, l.scale, l.lo, l.hi, d->in[X]->grad + at);
-        }
-        if (s->q.mode == OCT_SCALES_LEARNED || s->q.mode == OCT_SCALES_CLIP)
-            scale_gradient(d, c);
+        const double sum = backward_channel(d, c, l, fresh), q = fmax((double)l.hi, -(double)l.lo);
+        if (s->q.mode == OCT_SCALES_LEARNED)
+            d->in[SCALE]->grad[c] += (float)(sum / sqrt(s->norm * q));
+        if (s->q.mode == OCT_SCALES_CLIP)
+            d->in[SCALE]->grad[c] += (float)(sum / (q * q));
     }
     if (s->q.mode == OCT_SCALES_EMA)
         extremes_run(d->in[X]->data, d->in[X]->count, d->in[ZERO]->grad, d->in[SCALE]->grad);

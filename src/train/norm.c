@@ -6,6 +6,8 @@
 #include "train/diff.h"
 
 #include <math.h>
+#include <string.h>
+#include "train/vector.h"
 
 /* --- BatchNormalization: x [n, c, plane] --- */
 enum { X, SCALE, BIAS, MEAN, VAR, BN_INPUTS };
@@ -15,6 +17,9 @@ typedef struct bn_state {
     float eps, momentum;
     double *mean, *inv;   /* [c] of the last forward: what it subtracted and multiplied by */
     bool batch;           /* the last forward used the batch's statistics */
+    bool rows;            /* x lies as rows of channels */
+    double *sum[2];       /* [c] */
+    float *term[3];       /* [c] y or dx as a combination of what is read */
 } bn_state;
 
 oct_status oct_diff_prepare_batch_norm(oct_tape *t, oct_diff_node *d)
@@ -32,9 +37,84 @@ oct_status oct_diff_prepare_batch_norm(oct_tape *t, oct_diff_node *d)
     s->plane = oct_diff_product(x, 2, x->rank);
     s->eps = oct_node_float(n, "epsilon", 1e-5f);
     s->momentum = oct_node_float(n, "momentum", 0.9f);
+    s->rows = d->in[X]->last || s->plane == 1;
+    for (int i = 0; i < 2; i++)
+        OCT_TRY(oct_diff_alloc(t, s->c, sizeof **s->sum, (void **)&s->sum[i]));
+    for (int i = 0; i < 3; i++)
+        OCT_TRY(oct_diff_alloc(t, s->c, sizeof **s->term, (void **)&s->term[i]));
     OCT_TRY(oct_diff_alloc(t, s->c, sizeof *s->mean, (void **)&s->mean));
     return oct_diff_alloc(t, s->c, sizeof *s->inv, (void **)&s->inv);
 }
+
+/* --- rows of channels --- */
+
+/* Mean and population variance of every channel. Sums are of differences from the first row, so that a large mean costs no digits. */
+static void row_statistics(bn_state *s, const float *x, double *mean, double *variance)
+{
+    const int64_t rows = s->n * s->plane;
+    memcpy(s->term[0], x, (size_t)s->c * sizeof *x);
+    for (int i = 0; i < 2; i++)
+        memset(s->sum[i], 0, (size_t)s->c * sizeof(double));
+    oct_vector()->moments(rows, s->c, x, s->term[0], s->sum[0], s->sum[1]);
+    for (int64_t c = 0; c < s->c; c++) {
+        const double d = s->sum[0][c] / (double)rows;
+        mean[c] = (double)s->term[0][c] + d;
+        variance[c] = fmax(s->sum[1][c] / (double)rows - d * d, 0);
+    }
+}
+
+static void forward_rows(bn_state *s, oct_diff_node *d)
+{
+    const int64_t rows = s->n * s->plane;
+    double *variance = s->inv; /* becomes it in place */
+    if (s->batch) {
+        row_statistics(s, d->in[X]->data, s->mean, variance);
+        for (int64_t c = 0; c < s->c; c++) {
+            d->in[MEAN]->grad[c] = (float)s->mean[c];
+            d->in[VAR]->grad[c] = (float)variance[c];
+        }
+    } else {
+        for (int64_t c = 0; c < s->c; c++) {
+            s->mean[c] = d->in[MEAN]->data[c];
+            variance[c] = d->in[VAR]->data[c];
+        }
+    }
+    for (int64_t c = 0; c < s->c; c++) {
+        s->inv[c] = 1 / sqrt(variance[c] + (double)s->eps);
+        s->term[0][c] = (float)(d->in[SCALE]->data[c] * s->inv[c]);
+        s->term[1][c] = (float)(d->in[BIAS]->data[c] - d->in[SCALE]->data[c] * s->inv[c] * s->mean[c]);
+    }
+    oct_vector()->affine_rows(rows, s->c, d->in[X]->data, s->term[0], s->term[1], d->out[0]->data);
+}
+
+/* dx = a dy + b x + c by channel: the formula above, sorted by what is read. */
+static void backward_rows(bn_state *s, oct_diff_node *d)
+{
+    const int64_t rows = s->n * s->plane;
+    const double count = (double)rows;
+    for (int64_t c = 0; c < s->c; c++)
+        s->term[0][c] = (float)s->mean[c];
+    for (int i = 0; i < 2; i++)
+        memset(s->sum[i], 0, (size_t)s->c * sizeof(double));
+    oct_vector()->products(rows, s->c, d->out[0]->grad, d->in[X]->data, s->term[0], s->sum[0], s->sum[1]);
+    for (int64_t c = 0; c < s->c; c++) {
+        const double sum = s->sum[0][c], inv = s->inv[c];
+        /* the sums were taken about the mean as float holds it */
+        const double sum_h = (s->sum[1][c] - ((double)s->mean[c] - (double)s->term[0][c]) * sum) * inv, scale = d->in[SCALE]->data[c] * inv;
+        if (d->in[SCALE]->grad)
+            d->in[SCALE]->grad[c] += (float)sum_h;
+        if (d->in[BIAS]->grad)
+            d->in[BIAS]->grad[c] += (float)sum;
+        const double b = s->batch ? -scale * sum_h * inv / count : 0;
+        s->term[0][c] = (float)scale;
+        s->term[1][c] = (float)b;
+        s->term[2][c] = (float)(s->batch ? -scale * sum / count - b * s->mean[c] : 0);
+    }
+    if (d->in[X]->grad)
+        oct_vector()->combine_rows(rows, s->c, d->out[0]->grad, d->in[X]->data, s->term[0], s->term[1], s->term[2], oct_diff_fresh(d->in[X]), d->in[X]->grad);
+}
+
+/* --- planes of pixels --- */
 
 /* *sum += sum d, *sum_x += sum d (x - mean) over n elements, in independent lanes: one chain of additions would wait for each. */
 static void add_sums(int64_t n, const float *d, const float *x, double mean, double *sum, double *sum_x)
@@ -76,6 +156,10 @@ oct_status oct_diff_forward_batch_norm(oct_tape *t, oct_diff_node *d)
     const float *x = d->in[X]->data;
     const float *running[2] = {d->in[MEAN]->data, d->in[VAR]->data};
     s->batch = t->training;
+    if (s->rows) {
+        forward_rows(s, d);
+        return OCT_OK;
+    }
     for (int64_t c = 0; c < s->c; c++) {
         double mean = running[0][c], variance = running[1][c];
         if (s->batch) {
@@ -107,10 +191,16 @@ void oct_diff_update_batch_norm(oct_diff_node *d)
 
 oct_status oct_diff_backward_batch_norm(oct_tape *t, oct_diff_node *d)
 {
-    const bn_state *s = d->state;
+    bn_state *s = d->state;
     const float *x = d->in[X]->data, *dy = d->out[0]->grad;
     const double count = (double)(s->n * s->plane);
     (void)t;
+    if (s->rows) {
+        backward_rows(s, d);
+        return OCT_OK;
+    }
+    if (d->in[X]->grad && oct_diff_fresh(d->in[X]))
+        memset(d->in[X]->grad, 0, (size_t)d->in[X]->count * sizeof(float));
     for (int64_t c = 0; c < s->c; c++) {
         const double mean = s->mean[c], inv = s->inv[c];
         double sum = 0, sum_h = 0; /* of dy and of dy h */

@@ -3,13 +3,17 @@
 #include "train/diff.h"
 
 #include <math.h>
+#include <string.h>
 #include "op/infer.h"
+#include "train/vector.h"
 
 typedef struct pool_state {
-    int64_t planes, h, w, oh, ow;             /* planes: images times channels; h = oh = 1 with one axis */
+    int64_t n, c, h, w, oh, ow;               /* h = oh = 1 with one axis */
+    int64_t sx[4], sy[4];                     /* strides of x and y by n, c, h, w */
     int64_t k[2], stride[2], dilation[2], begin[2], end[2];
     bool include_pad;
-    int32_t *largest;                         /* [planes, oh, ow]: which element of the plane was the largest; -1 none. MaxPool only */
+    bool sample;                              /* windows of one pixel, none of padding: rows of channels are copied */
+    int32_t *largest;                         /* as y lies: which pixel of the plane was the largest; -1 none. MaxPool only */
 } pool_state;
 
 static oct_status prepare(oct_tape *t, oct_diff_node *d, pool_state **out)
@@ -26,7 +30,16 @@ static oct_status prepare(oct_tape *t, oct_diff_node *d, pool_state **out)
     if (count > 2)
         return oct_diff_unsupported(n, "three spatial axes");
     OCT_TRY(oct_window_read(n, count, x->dim + 2, kernel, &w));
-    s->planes = x->dim[0] * x->dim[1];
+    s->n = x->dim[0];
+    s->c = x->dim[1];
+    for (int k = 0; k < 2; k++) {
+        int64_t *to = k ? s->sy : s->sx;
+        const int64_t *from = (k ? d->out[0] : d->in[0])->strides;
+        to[0] = from[0];
+        to[1] = from[1];
+        to[2] = count == 2 ? from[2] : 0;
+        to[3] = from[x->rank - 1];
+    }
     s->h = count == 2 ? x->dim[2] : 1;
     s->oh = count == 2 ? y->dim[2] : 1;
     s->w = x->dim[x->rank - 1];
@@ -74,30 +87,59 @@ oct_status oct_diff_prepare_max_pool(oct_tape *t, oct_diff_node *d)
 {
     pool_state *s;
     OCT_TRY(prepare(t, d, &s));
+    s->sample = s->k[0] == 1 && s->k[1] == 1 && s->sx[1] == 1 && s->sy[1] == 1;
+    for (int i = 0; i < 2; i++)
+        s->sample = s->sample && s->begin[i] == 0 && s->end[i] == 0;
+    s->sample = s->sample && (s->oh - 1) * s->stride[0] < s->h && (s->ow - 1) * s->stride[1] < s->w;
     return oct_diff_alloc(t, d->out[0]->count, sizeof *s->largest, (void **)&s->largest);
+}
+
+/* Rows of channels between y and every stride-th pixel of x. */
+static void sample(const pool_state *s, const float *x, float *y, const float *dy, float *dx)
+{
+    for (int64_t n = 0; n < s->n; n++)
+        for (int64_t oi = 0; oi < s->oh; oi++)
+            for (int64_t oj = 0; oj < s->ow; oj++) {
+                const int64_t at_x = n * s->sx[0] + oi * s->stride[0] * s->sx[2] + oj * s->stride[1] * s->sx[3], at_y = n * s->sy[0] + oi * s->sy[2] + oj * s->sy[3];
+                if (y)
+                    memcpy(y + at_y, x + at_x, (size_t)s->c * sizeof *y);
+                else
+                    oct_vector()->add(s->c, dx + at_x, dy + at_y, dx + at_x);
+            }
+}
+
+/* One output pixel of one channel; x is that channel's plane. */
+static void largest_in(const pool_state *s, const float *x, const window *v, float *most, int32_t *which)
+{
+    *most = -INFINITY;
+    *which = -1;
+    for (int64_t i = v->i0; i < v->i1; i++)
+        for (int64_t j = v->j0; j < v->j1; j++) {
+            const int64_t row = v->y + i * s->dilation[0], column = v->x + j * s->dilation[1];
+            const float value = x[row * s->sx[2] + column * s->sx[3]];
+            if (*which < 0 || value > *most) {
+                *most = value;
+                *which = (int32_t)(row * s->w + column);
+            }
+        }
 }
 
 oct_status oct_diff_forward_max_pool(oct_tape *t, oct_diff_node *d)
 {
     pool_state *s = d->state;
-    int64_t to = 0;
     (void)t;
-    for (int64_t p = 0; p < s->planes; p++)
+    if (s->sample) {
+        sample(s, d->in[0]->data, d->out[0]->data, NULL, NULL);
+        return OCT_OK;
+    }
+    for (int64_t n = 0; n < s->n; n++)
         for (int64_t oi = 0; oi < s->oh; oi++)
-            for (int64_t oj = 0; oj < s->ow; oj++, to++) {
-                const float *x = d->in[0]->data + p * s->h * s->w;
+            for (int64_t oj = 0; oj < s->ow; oj++) {
                 const window v = window_at(s, oi, oj);
-                float most = -INFINITY;
-                s->largest[to] = -1;
-                for (int64_t i = v.i0; i < v.i1; i++)
-                    for (int64_t j = v.j0; j < v.j1; j++) {
-                        const int64_t at = (v.y + i * s->dilation[0]) * s->w + v.x + j * s->dilation[1];
-                        if (s->largest[to] < 0 || x[at] > most) {
-                            most = x[at];
-                            s->largest[to] = (int32_t)at;
-                        }
-                    }
-                d->out[0]->data[to] = most;
+                const float *x = d->in[0]->data + n * s->sx[0];
+                const int64_t to = n * s->sy[0] + oi * s->sy[2] + oj * s->sy[3];
+                for (int64_t c = 0; c < s->c; c++)
+                    largest_in(s, x + c * s->sx[1], &v, &d->out[0]->data[to + c * s->sy[1]], &s->largest[to + c * s->sy[1]]);
             }
     return OCT_OK;
 }
@@ -105,11 +147,19 @@ oct_status oct_diff_forward_max_pool(oct_tape *t, oct_diff_node *d)
 oct_status oct_diff_backward_max_pool(oct_tape *t, oct_diff_node *d)
 {
     const pool_state *s = d->state;
-    const int64_t per_plane = s->oh * s->ow;
     (void)t;
-    for (int64_t to = 0; to < d->out[0]->count; to++)
-        if (s->largest[to] >= 0)
-            d->in[0]->grad[to / per_plane * s->h * s->w + s->largest[to]] += d->out[0]->grad[to];
+    if (s->sample) {
+        sample(s, NULL, NULL, d->out[0]->grad, d->in[0]->grad);
+        return OCT_OK;
+    }
+    for (int64_t n = 0; n < s->n; n++)
+        for (int64_t oi = 0; oi < s->oh; oi++)
+            for (int64_t oj = 0; oj < s->ow; oj++)
+                for (int64_t c = 0; c < s->c; c++) {
+                    const int64_t from = n * s->sy[0] + oi * s->sy[2] + oj * s->sy[3] + c * s->sy[1], at = s->largest[from];
+                    if (at >= 0)
+                        d->in[0]->grad[n * s->sx[0] + c * s->sx[1] + at / s->w * s->sx[2] + at % s->w * s->sx[3]] += d->out[0]->grad[from];
+                }
     return OCT_OK;
 }
 
@@ -135,18 +185,20 @@ oct_status oct_diff_prepare_average_pool(oct_tape *t, oct_diff_node *d)
 oct_status oct_diff_forward_average_pool(oct_tape *t, oct_diff_node *d)
 {
     const pool_state *s = d->state;
-    int64_t to = 0;
     (void)t;
-    for (int64_t p = 0; p < s->planes; p++)
+    for (int64_t n = 0; n < s->n; n++)
         for (int64_t oi = 0; oi < s->oh; oi++)
-            for (int64_t oj = 0; oj < s->ow; oj++, to++) {
-                const float *x = d->in[0]->data + p * s->h * s->w;
+            for (int64_t oj = 0; oj < s->ow; oj++) {
                 const window v = window_at(s, oi, oj);
-                float sum = 0;
-                for (int64_t i = v.i0; i < v.i1; i++)
-                    for (int64_t j = v.j0; j < v.j1; j++)
-                        sum += x[(v.y + i * s->dilation[0]) * s->w + v.x + j * s->dilation[1]];
-                d->out[0]->data[to] = sum * weight_of(s, oi, oj, &v);
+                const float weight = weight_of(s, oi, oj, &v);
+                for (int64_t c = 0; c < s->c; c++) {
+                    const float *x = d->in[0]->data + n * s->sx[0] + c * s->sx[1];
+                    float sum = 0;
+                    for (int64_t i = v.i0; i < v.i1; i++)
+                        for (int64_t j = v.j0; j < v.j1; j++)
+                            sum += x[(v.y + i * s->dilation[0]) * s->sx[2] + (v.x + j * s->dilation[1]) * s->sx[3]];
+                    d->out[0]->data[n * s->sy[0] + oi * s->sy[2] + oj * s->sy[3] + c * s->sy[1]] = sum * weight;
+                }
             }
     return OCT_OK;
 }
@@ -154,17 +206,19 @@ oct_status oct_diff_forward_average_pool(oct_tape *t, oct_diff_node *d)
 oct_status oct_diff_backward_average_pool(oct_tape *t, oct_diff_node *d)
 {
     const pool_state *s = d->state;
-    int64_t from = 0;
     (void)t;
-    for (int64_t p = 0; p < s->planes; p++)
+    for (int64_t n = 0; n < s->n; n++)
         for (int64_t oi = 0; oi < s->oh; oi++)
-            for (int64_t oj = 0; oj < s->ow; oj++, from++) {
-                float *dx = d->in[0]->grad + p * s->h * s->w;
+            for (int64_t oj = 0; oj < s->ow; oj++) {
                 const window v = window_at(s, oi, oj);
-                const float share = d->out[0]->grad[from] * weight_of(s, oi, oj, &v);
-                for (int64_t i = v.i0; i < v.i1; i++)
-                    for (int64_t j = v.j0; j < v.j1; j++)
-                        dx[(v.y + i * s->dilation[0]) * s->w + v.x + j * s->dilation[1]] += share;
+                const float weight = weight_of(s, oi, oj, &v);
+                for (int64_t c = 0; c < s->c; c++) {
+                    float *dx = d->in[0]->grad + n * s->sx[0] + c * s->sx[1];
+                    const float share = d->out[0]->grad[n * s->sy[0] + oi * s->sy[2] + oj * s->sy[3] + c * s->sy[1]] * weight;
+                    for (int64_t i = v.i0; i < v.i1; i++)
+                        for (int64_t j = v.j0; j < v.j1; j++)
+                            dx[(v.y + i * s->dilation[0]) * s->sx[2] + (v.x + j * s->dilation[1]) * s->sx[3]] += share;
+                }
             }
     return OCT_OK;
 }

@@ -44,8 +44,9 @@ oct_status oct_diff_prepare_reduce(oct_tape *t, oct_diff_node *d)
         }
     s->factor = d->node->op == OCT_OP_REDUCE_SUM ? 1 : 1 / (double)count;
     oct_walk_init(&s->w, x);
-    oct_walk_dense(&s->w, 0, x);
+    oct_walk_strided(&s->w, 0, x, d->in[0]->strides);
     oct_walk_dense(&s->w, 1, &kept);
+    oct_walk_sort(&s->w);
     oct_walk_merge(&s->w);
     d->scratch = d->out[0]->count * (int64_t)sizeof(double);
     return OCT_OK;

@@ -6,9 +6,10 @@
 #include "build/build.h"
 
 static const oct_diff_op ops[OCT_OP_COUNT] = {
-#define OCT_DIFF(id, stem, learn) [OCT_OP_##id] = {oct_diff_prepare_##stem, oct_diff_forward_##stem, oct_diff_backward_##stem, NULL, learn, 0},
-#define OCT_DIFF_MEASURED(id, stem, learn, measured) \
-    [OCT_OP_##id] = {oct_diff_prepare_##stem, oct_diff_forward_##stem, oct_diff_backward_##stem, oct_diff_update_##stem, learn, measured},
+#define OCT_DIFF(id, stem, learn, traits) \
+    [OCT_OP_##id] = {oct_diff_prepare_##stem, oct_diff_forward_##stem, oct_diff_backward_##stem, NULL, learn, 0, traits},
+#define OCT_DIFF_MEASURED(id, stem, learn, measured, traits) \
+    [OCT_OP_##id] = {oct_diff_prepare_##stem, oct_diff_forward_##stem, oct_diff_backward_##stem, oct_diff_update_##stem, learn, measured, traits},
 #include "train/ops.inc"
 #undef OCT_DIFF
 #undef OCT_DIFF_MEASURED
@@ -238,6 +239,7 @@ oct_status oct_tape_create(const oct_graph *g, const oct_tape_options *opts, oct
     OCT_TRY_DONE(oct_dnn_create(&t->dnn));
     OCT_TRY_DONE(make_slots(t));
     OCT_TRY_DONE(make_nodes(t, opts));
+    oct_diff_choose_layouts(t);
     OCT_TRY_DONE(place(t));
     OCT_TRY_DONE(prepare_nodes(t));
     *out = t;
@@ -290,7 +292,7 @@ void oct_tape_update_statistics(oct_tape *t)
 
 static void describe(const oct_slot *s, oct_tape_value *out)
 {
-    *out = (oct_tape_value){s->value->name, &s->value->shape, s->count, s->data, s->grad, s->parameter, s->statistic};
+    *out = (oct_tape_value){s->value->name, &s->value->shape, s->count, s->last, s->data, s->grad, s->parameter, s->statistic};
 }
 
 static bool describe_value(const oct_tape *t, const oct_value *v, oct_tape_value *out)
@@ -352,24 +354,56 @@ static bool wants_backward(const oct_diff_node *d)
     return false;
 }
 
+static void clear(oct_slot *s)
+{
+    memset(s->grad, 0, (size_t)s->count * sizeof *s->grad);
+    s->fresh = false;
+}
+
+/* Parameters start from zero, all else with its first gradient. */
+static void start_gradients(oct_tape *t, const float *const *seeds)
+{
+    memset(t->block.grads, 0, (size_t)t->block.trained * sizeof(float));
+    for (int64_t i = 0; i < t->slot_count; i++)
+        t->slots[i].fresh = t->slots[i].grad && !in_block(&t->slots[i]);
+    for (int64_t i = 0; i < t->graph->output_count; i++) {
+        oct_slot *y = slot_of(t, t->graph->outputs[i]);
+        if (!seeds[i] || !y->grad)
+            continue;
+        if (y->fresh)
+            clear(y);
+        for (int64_t k = 0; k < y->count; k++)
+            y->grad[k] += seeds[i][k];
+    }
+}
+
+/* An output that nothing has asked for has gradient zero, and so has an input whose operator only adds. */
+static void clear_fresh(oct_diff_node *d)
+{
+    for (int i = 0; i < d->node->output_count; i++)
+        if (d->out[i] && d->out[i]->fresh)
+            clear(d->out[i]);
+    for (int i = 0; i < d->node->input_count && !(d->op->traits & OCT_SETS); i++)
+        if (d->in[i] && d->in[i]->fresh)
+            clear(d->in[i]);
+}
+
 oct_status oct_tape_backward(oct_tape *t, const float *const *seeds)
 {
     oct_status s = OCT_OK;
     const int threads = oct_dnn_enter();
-    memset(t->grads, 0, (size_t)t->grad_bytes);
-    memset(t->block.grads, 0, (size_t)t->block.trained * sizeof(float));
-    for (int64_t i = 0; i < t->graph->output_count; i++) {
-        const oct_slot *y = slot_of(t, t->graph->outputs[i]);
-        for (int64_t k = 0; seeds[i] && y->grad && k < y->count; k++)
-            y->grad[k] += seeds[i][k];
-    }
+    start_gradients(t, seeds);
     for (int64_t i = t->node_count - 1; i >= 0 && s == OCT_OK; i--) {
         if (!wants_backward(&t->nodes[i]))
             continue;
+        clear_fresh(&t->nodes[i]);
         s = t->nodes[i].op->backward(t, &t->nodes[i]);
         if (s != OCT_OK)
             s = oct_fail_node(s, t->nodes[i].node->name);
     }
+    for (int64_t i = 0; i < t->slot_count; i++)
+        if (t->slots[i].fresh)
+            clear(&t->slots[i]);
     oct_dnn_leave(threads);
     return s;
 }

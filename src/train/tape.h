@@ -1,6 +1,7 @@
 /* The tape: a bound float graph with room for every value and its gradient, run forward and backward.  DESIGN 7.1.
  *
- * Values and gradients are dense float32 in ONNX's axis order, made once for the graph's shapes; forward and backward allocate nothing of their own.
+ * Values and gradients are dense float32, made once for the graph's shapes; forward and backward allocate nothing of their own. Inputs, outputs and parameters lie in
+ * ONNX's axis order; between them, where convolutions are, images lie with their channels last.
  * A tape belongs to one thread and starts none: a team trains by one tape a thread, each on its part of the batch. BatchNormalization stays an operator of
  * its own. Nothing here knows of quantization, losses or optimizers. */
 #ifndef OCT_TRAIN_TAPE_H
@@ -27,6 +28,7 @@ typedef struct oct_tape_value {
     const char *name;
     const oct_shape *shape;
     int64_t count;         /* elements */
+    bool channels_last;    /* axis 1 lies last in memory; never for inputs, outputs and parameters */
     float *data;           /* [count]; inputs and parameters may be written between runs */
     const float *grad;     /* [count] of the last backward; NULL: none is computed */
     bool parameter;        /* a float constant that ops.inc calls learnable */

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <string.h>
+#include "train/vector.h"
 
 typedef void forward_fn(int64_t n, const float *restrict x, float *restrict y, float a, float b);
 typedef void backward_fn(int64_t n, const float *restrict x, const float *restrict y, const float *restrict dy, float *restrict dx, float a, float b);
@@ -116,14 +117,26 @@ oct_status oct_diff_forward_unary(oct_tape *t, oct_diff_node *d)
 {
     const unary_state *s = d->state;
     (void)t;
-    s->f->forward(d->out[0]->count, d->in[0]->data, d->out[0]->data, s->a, s->b);
+    if (d->node->op == OCT_OP_RELU)
+        oct_vector()->relu(d->out[0]->count, d->in[0]->data, d->out[0]->data);
+    else
+        s->f->forward(d->out[0]->count, d->in[0]->data, d->out[0]->data, s->a, s->b);
     return OCT_OK;
 }
 
 oct_status oct_diff_backward_unary(oct_tape *t, oct_diff_node *d)
 {
     const unary_state *s = d->state;
+    oct_slot *x = d->in[0];
+    const bool fresh = oct_diff_fresh(x);
     (void)t;
-    s->f->backward(d->out[0]->count, d->in[0]->data, d->out[0]->data, d->out[0]->grad, d->in[0]->grad, s->a, s->b);
+    if (d->node->op == OCT_OP_RELU || d->node->op == OCT_OP_CLIP) {
+        const bool clip = d->node->op == OCT_OP_CLIP;
+        oct_vector()->pass(x->count, x->data, d->out[0]->grad, clip ? s->a : 0, clip ? s->b : INFINITY, fresh, x->grad);
+        return OCT_OK;
+    }
+    if (fresh)
+        memset(x->grad, 0, (size_t)x->count * sizeof *x->grad);
+    s->f->backward(x->count, x->data, d->out[0]->data, d->out[0]->grad, x->grad, s->a, s->b);
     return OCT_OK;
 }

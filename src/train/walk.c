@@ -23,8 +23,13 @@ void oct_walk_init(oct_walk *w, const oct_shape *shape)
 void oct_walk_dense(oct_walk *w, int s, const oct_shape *shape)
 {
     int64_t strides[OCT_MAX_RANK];
-    const int lead = w->rank - shape->rank;
     oct_walk_strides(shape, strides);
+    oct_walk_strided(w, s, shape, strides);
+}
+
+void oct_walk_strided(oct_walk *w, int s, const oct_shape *shape, const int64_t *strides)
+{
+    const int lead = w->rank - shape->rank;
     for (int i = 0; i < w->rank; i++)
         w->step[s][i] = i < lead || shape->dim[i - lead] == 1 ? 0 : strides[i - lead];
 }
@@ -43,6 +48,24 @@ static void move_axis(oct_walk *w, int to, int from)
     w->dims[to] = w->dims[from];
     for (int s = 0; s < OCT_WALK_STREAMS; s++)
         w->step[s][to] = w->step[s][from];
+}
+
+static void swap_axes(oct_walk *w, int a, int b)
+{
+    oct_walk old = *w;
+    w->dims[a] = old.dims[b];
+    w->dims[b] = old.dims[a];
+    for (int s = 0; s < OCT_WALK_STREAMS; s++) {
+        w->step[s][a] = old.step[s][b];
+        w->step[s][b] = old.step[s][a];
+    }
+}
+
+void oct_walk_sort(oct_walk *w)
+{
+    for (int i = 1; i < w->rank; i++)
+        for (int k = i; k > 0 && w->step[0][k - 1] < w->step[0][k]; k--)
+            swap_axes(w, k - 1, k);
 }
 
 void oct_walk_merge(oct_walk *w)

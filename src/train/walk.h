@@ -21,6 +21,10 @@ typedef struct oct_run {
 void oct_walk_init(oct_walk *w, const oct_shape *shape);
 /* Stream s is a dense array of `shape`, broadcast to the walk by NumPy's rule (aligned at the last axis; axes of 1 repeat). */
 void oct_walk_dense(oct_walk *w, int s, const oct_shape *shape);
+/* The same for an array with strides of its own, by axis of `shape`. */
+void oct_walk_strided(oct_walk *w, int s, const oct_shape *shape, const int64_t *strides);
+/* Order the axes by the steps of stream 0, longest first: for walks whose order of elements does not matter. Before merging. */
+void oct_walk_sort(oct_walk *w);
 /* Merge axes that all streams walk as one; drop axes of one element. The order of elements stays. */
 void oct_walk_merge(oct_walk *w);
 /* for (bool more = oct_run_first(w, &r); more; more = oct_run_next(w, &r)) visits every run; none of an empty space. */
