@@ -1,0 +1,180 @@
+#!/usr/bin/env python3
+"""The command `train`: float training, quantization-aware training, log, picture, signals, resuming.  Usage: run_train.py OCTAVO
+Needs numpy, pillow and onnx. Ends with "N passed, N failed, N skipped"."""
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as xml
+
+try:
+    import numpy as np
+    import onnx
+    from onnx import numpy_helper
+    from trainset import CLASSES, COMMON, network, pictures
+except ImportError as e:
+    print(f"skipped: {e}")
+    sys.exit(0)
+
+from harness import *
+
+SET, TEST, NET, FLOAT = WORK / "set", WORK / "test", WORK / "net.onnx", WORK / "float.onnx"
+
+
+def material():
+    pictures(SET, 24, 1)
+    pictures(TEST, 12, 2)
+    network(NET)
+    js("train", NET, "--data", SET, *COMMON, "--float", "--init", "kaiming", "--epochs", 12, "--lr", 0.1, "-o", FLOAT)
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@test
+def float_training_from_scratch_learns_and_evaluates():
+    j = js("eval", FLOAT, "--data", TEST)
+    assert j["models"][0]["top1"] > 90, j
+    start = js("eval", NET, "--data", TEST, *COMMON[:4])
+    assert start["models"][0]["top1"] < 70, start
+    assert any(n.op_type == "BatchNormalization" for n in onnx.load(FLOAT).graph.node)
+
+
+@test
+def qat_log_has_every_step_and_epoch():
+    out, log, plot = WORK / "q.onnx", WORK / "q.jsonl", WORK / "q.svg"
+    j = js("train", FLOAT, "--data", SET, "--val", TEST, *COMMON, "--wbits", 4, "--abits", 4, "--epochs", 3, "--scale-mode", "learned", "--augment", "crop:1", "--log", log,
+           "--plot", plot, "-o", out)
+    assert set(j) >= {"ptq_top1", "best_top1", "best_epoch", "seconds"} and j["best_top1"] >= j["ptq_top1"], j
+    steps = [x for x in lines(log) if "event" not in x and "val_top1" not in x]
+    epochs = [x for x in lines(log) if "val_top1" in x and "event" not in x]
+    assert [x["step"] for x in steps] == list(range(1, 19)), steps
+    assert [(x["epoch"], x["step"]) for x in epochs] == [(1, 6), (2, 12), (3, 18)], epochs
+    for x in steps + epochs:
+        assert all(isinstance(x[k], (int, float)) for k in ("epoch", "step", "loss", "lr", "images_per_s")), x
+    assert max(x["val_top1"] for x in epochs + lines(log)[:1]) == j["best_top1"]
+    assert epochs[0]["scales"] and all(v > 0 for v in epochs[0]["scales"].values())
+    assert js("eval", out, "--data", TEST)["models"][0]["top1"] == j["best_top1"]
+    root = xml.parse(plot).getroot()
+    assert root.tag.endswith("svg") and len(list(root)) > 20
+    again = WORK / "again.svg"
+    ok("train", "--plot", again, "--log", log)
+    assert again.read_text() == plot.read_text()
+    chart = ok("train", FLOAT, "--data", SET, "--val", TEST, *COMMON, "--epochs", 1, "-o", out).stdout
+    assert "loss over the steps" in chart and "*" in chart and "top-1" in chart, chart
+
+
+@test
+def every_scale_mode_and_option_runs():
+    for extra in (["--scale-mode", "calibrated"], ["--scale-mode", "ema"], ["--scale-mode", "clip", "--abits", 4], ["--distill"], ["--per-tensor"], ["--ema", 0.9],
+                  ["--optimizer", "adamw", "--max-norm", 1], ["--loss", "mse"], ["--schedule", "step", "--every", 1], ["--smoothing", 0.1, "--warmup", 0.5],
+                  ["--freeze-bn", 1, "--reestimate-bn", 2], ["--narrow-edges", "--wbits", 3, "--abits", 3], ["--micro-batch", 4], ["--scheme", "symmetric"],
+                  ["--augment", "crop,flip,jitter:0.1,cutout:3,mixup:0.2"]):
+        j = js("train", FLOAT, "--data", SET, "--val", TEST, *COMMON, "--epochs", 1, *extra, "-o", WORK / "o.onnx")
+        assert j["best_top1"] >= j["ptq_top1"], (extra, j)
+
+
+@test
+def int4_export_holds_4_bit_tensors():
+    for bits, as4 in ((4, True), (8, False)):
+        js("train", FLOAT, "--data", SET, "--val", TEST, *COMMON, "--epochs", 1, "--wbits", bits, "--abits", bits, "--narrow-edges", "--export", "int4", "-o", WORK / "i.onnx")
+        m = onnx.load(WORK / "i.onnx")
+        assert any(t.data_type == onnx.TensorProto.INT4 for t in m.graph.initializer) == as4
+        assert m.opset_import[0].version >= 21
+
+
+@test
+def narrow_codes_stay_in_their_range_in_another_runtime():
+    try:
+        import onnxruntime as ort
+    except ImportError:
+        raise Skip("onnxruntime is not installed")
+    js("train", FLOAT, "--data", SET, "--val", TEST, *COMMON, "--epochs", 1, "--wbits", 4, "--abits", 4, "--narrow-edges", "-o", WORK / "n.onnx")
+    m = onnx.load(WORK / "n.onnx")
+    weights = [numpy_helper.to_array(t) for t in m.graph.initializer if t.data_type == onnx.TensorProto.INT8 and len(t.dims) > 1]
+    assert weights and all(w.min() >= -8 and w.max() <= 8 for w in weights)
+    codes = [n.output[0] for n in m.graph.node if n.op_type == "QuantizeLinear"]
+    for c in codes:
+        m.graph.output.append(onnx.helper.make_tensor_value_info(c, onnx.TensorProto.UINT8, None))
+    x = np.random.default_rng(3).normal(0, 2, (8, 3, 12, 12)).astype(np.float32)
+    o = ort.SessionOptions()
+    o.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    got = dict(zip(codes, ort.InferenceSession(m.SerializeToString(), o, providers=["CPUExecutionProvider"]).run(codes, {"x": x})))
+    narrow = [v for k, v in got.items() if v.max() <= 15]
+    assert len(narrow) >= 3, {k: int(v.max()) for k, v in got.items()}
+
+
+def interrupted(args, after, sig=signal.SIGINT):
+    """Starts a run, sends a signal once the log has so many lines; the exit status."""
+    log = args[args.index("--log") + 1]
+    p = subprocess.Popen([OCTAVO, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    end = time.monotonic() + 60
+    while p.poll() is None and time.monotonic() < end and (not log.exists() or log.read_text().count("\n") < after):
+        time.sleep(0.005)
+    p.send_signal(sig)
+    text = p.communicate(timeout=60)[1]
+    return p.returncode, text
+
+
+@test
+def interrupt_leaves_a_checkpoint_and_resume_gives_the_same_bytes():
+    args = ["train", FLOAT, "--data", SET, "--val", TEST, *COMMON, "--wbits", 4, "--abits", 4, "--epochs", 30, "--threads", 1]
+    whole, log = WORK / "whole.onnx", WORK / "whole.jsonl"
+    js(*args, "--log", log, "-o", whole)
+    for sig, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        out, part, ck = WORK / f"part{status}.onnx", WORK / f"part{status}.jsonl", WORK / f"ck{status}"
+        mine = [*args, "--log", part, "-o", out, "--checkpoint-dir", ck]
+        got, text = interrupted(mine, 20, sig)
+        assert got == status and "--resume" in text and not out.exists(), (got, text)
+        js(*mine, "--resume")
+        assert out.read_bytes() == whole.read_bytes()
+        def curve(path):
+            return [(x["step"], x["loss"]) for x in lines(path) if "event" not in x]
+        assert curve(part) == curve(log)
+
+
+@test
+def wrong_options_are_usage_errors():
+    d = ["train", FLOAT, "--data", SET, "-o", WORK / "x.onnx"]
+    fails(2, "train", FLOAT, "--data", SET, says="-o FILE is missing")
+    fails(2, "train", FLOAT, "-o", WORK / "x.onnx", says="--data PATH is missing")
+    fails(2, "train", says="MODEL is missing")
+    fails(2, *d, "--wbits", 1, says="--wbits")
+    fails(2, *d, "--scale-mode", "magic", says="learned, calibrated, ema, clip")
+    fails(2, *d, "--val-split", 0, says="--val-split")
+    fails(2, *d, "--augment", "turn", says="turn")
+    fails(2, *d, "--init", "kaiming", says="float training")
+    fails(2, *d, "--resume", says="folder of the checkpoints")
+    fails(2, *d, "--micro-batch", 7, "--batch", 16, says="micro-batches of 7")
+    fails(4, *d, "--bf16", says="bfloat16")
+    fails(5, *d[:-1], WORK / "no" / "x.onnx", says="cannot be written")
+    fails(5, *d, "--log", WORK / "no" / "l.jsonl", says="cannot write the log")
+
+
+@test
+def a_log_that_is_none_is_refused():
+    bad = WORK / "bad.jsonl"
+    bad.write_text('{"epoch": 0, "step": 1, "loss": 1}\nnonsense\n{"epoch": 0, "step": 2, "loss": 1}\n')
+    fails(3, "train", "--plot", WORK / "b.svg", "--log", bad, says="line 2")
+    bad.write_text("")
+    fails(3, "train", "--plot", WORK / "b.svg", "--log", bad, says="empty")
+    fails(5, "train", "--plot", WORK / "b.svg", "--log", WORK / "missing.jsonl", says="cannot open")
+
+
+@test
+def quantized_models_and_wrong_data_are_refused():
+    js("quantize", FLOAT, "--data", SET, "-o", WORK / "ptq.onnx")
+    fails(3, "train", WORK / "ptq.onnx", "--data", SET, "-o", WORK / "x.onnx", says="quantized already")
+    more = pictures(WORK / "more", 4, 5, classes=CLASSES + 1)
+    fails(3, "train", FLOAT, "--data", more, *COMMON, "--batch", 8, "-o", WORK / "x.onnx", says=f"outside the {CLASSES}")
+    flat = WORK / "flat"
+    flat.mkdir()
+    for k, f in enumerate(sorted(SET.glob("*/*.png"))[:40]):
+        (flat / f"{k}.png").write_bytes(f.read_bytes())
+    fails(3, "train", FLOAT, "--data", flat, *COMMON, "-o", WORK / "x.onnx", says="no labels")
+    j = js("train", FLOAT, "--data", flat, "--val", flat, *COMMON, "--epochs", 1, "--distill", "--wbits", 4, "-o", WORK / "x.onnx")
+    assert j["best_top1"] >= j["ptq_top1"] > 0
+
+
+run(material)
