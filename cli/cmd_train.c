@@ -92,7 +92,7 @@ static int take_options(const cli *c, job *j)
         return cli_report(c, oct_last_error()->status);
     if (!(j->val_split > 0 && j->val_split < 1))
         return cli_error(c, OCT_ERR_USAGE, "--val-split is between 0 and 1, not %g", j->val_split);
-    t->epochs = j->epochs ? j->epochs : t->epochs;
+    t->epochs = j->epochs >= 0 ? j->epochs : t->epochs;
     t->batch = c->o.batch ? c->o.batch : t->batch;
     t->weight_bits = (int)j->wbits;
     t->activation_bits = (int)j->abits;
@@ -287,7 +287,7 @@ static int plot_log(const cli *c, const job *j)
 
 int cmd_train(int argc, char **argv)
 {
-    job j = {.wbits = 8, .abits = 8, .freeze_bn = -1, .calibration_samples = 512, .val_split = 0.1};
+    job j = {.epochs = -1, .wbits = 8, .abits = 8, .freeze_bn = -1, .calibration_samples = 512, .val_split = 0.1};
     double *const unset[] = {&j.lr, &j.smoothing, &j.temperature, &j.distill_share, &j.momentum, &j.weight_decay, &j.max_norm, &j.scale_lr, &j.average,
                              &j.warmup, &j.every, &j.factor, &j.last};
     for (size_t i = 0; i < sizeof unset / sizeof *unset; i++)
@@ -296,7 +296,7 @@ int cmd_train(int argc, char **argv)
         {"--output", "-o", CLI_TEXT, &j.output, "FILE", "where the trained ONNX model goes", 0, 0},
         {"--val", NULL, CLI_TEXT, &j.val, "PATH", "held-out samples, which choose the best epoch (default: a part of --data)", 0, 0},
         {"--val-split", NULL, CLI_NUMBER, &j.val_split, "X", "without --val: part of every class that is held out (default: 0.1)", 0, 0},
-        {"--epochs", NULL, CLI_INT, &j.epochs, "N", "passes over the data (default: 5; from scratch 30)", 1, 1000000},
+        {"--epochs", NULL, CLI_INT, &j.epochs, "N", "passes over the data (default: 5; from scratch 30); 0 writes the starting point, PTQ at so many bits", 0, 1000000},
         {"--lr", NULL, CLI_NUMBER, &j.lr, "X", "peak learning rate (default: by bits and optimizer)", 0, 0},
         {"--wbits", NULL, CLI_INT, &j.wbits, "N", "bits of weights (default: 8)", 2, 8},
         {"--abits", NULL, CLI_INT, &j.abits, "N", "bits of activations (default: 8)", 2, 8},

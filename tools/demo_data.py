@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """The demo's labelled images: digits and capital letters in DejaVu fonts, 32x32 RGB, distorted, cluttered and noisy.
 
-    demo_data.py DIR [--test N] [--calib N] [--seed S]
+    demo_data.py DIR [--test N] [--calib N] [--train N] [--seed S]
 
-writes DIR/test/<class>/<k>.png and DIR/calib/<class>/<k>.png, N images of each of the 36 classes.  The same seed gives the
+writes DIR/test/<class>/<k>.png, DIR/calib/... and DIR/train/..., N images of each of the 36 classes.  The same seed gives the
 same images (with the same Pillow).  Needs numpy, Pillow and the fonts of Debian's fonts-dejavu-core.
 """
 import argparse
 import sys
+from multiprocessing import Pool
 from pathlib import Path
 
 import numpy as np
@@ -99,19 +100,26 @@ def make_set(per_class, seed):
             yield label, k, render(label, glyphs, np.random.default_rng((seed, label, k)))
 
 
+def write_class(folder, label, per_class, seed):
+    folder.mkdir(parents=True, exist_ok=True)
+    glyphs = draw_glyphs(load_fonts())
+    for k in range(per_class):
+        Image.fromarray(render(label, glyphs, np.random.default_rng((seed, label, k)))).save(folder / f"{k:05d}.png")
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument("dir", type=Path)
     ap.add_argument("--test", type=int, default=100, help="test images a class (default 100)")
     ap.add_argument("--calib", type=int, default=16, help="calibration images a class (default 16)")
+    ap.add_argument("--train", type=int, default=0, help="training images a class (default 0)")
     ap.add_argument("--seed", type=int, default=1)
     args = ap.parse_args()
     # Seeds of the splits are far apart, so that no test image is ever a calibration or training image.
-    for split, per_class, seed in (("test", args.test, args.seed * 1000), ("calib", args.calib, args.seed * 1000 + 1)):
-        for label, k, image in make_set(per_class, seed):
-            folder = args.dir / split / CLASSES[label]
-            folder.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(image).save(folder / f"{k:05d}.png")
+    splits = (("test", args.test, args.seed * 1000), ("calib", args.calib, args.seed * 1000 + 1), ("train", args.train, args.seed * 1000 + 2))
+    jobs = [(args.dir / split / name, label, per_class, seed) for split, per_class, seed in splits for label, name in enumerate(CLASSES) if per_class]
+    with Pool() as pool:
+        pool.starmap(write_class, jobs, chunksize=1)
 
 
 if __name__ == "__main__":

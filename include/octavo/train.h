@@ -87,7 +87,7 @@ typedef struct oct_train_event {
 
 /* Zero-initialise, then oct_train_default. */
 typedef struct oct_train_options {
-    int64_t epochs, batch;             /* batch is that of one step, over all processes */
+    int64_t epochs, batch;             /* epochs 0: the starting point is evaluated and written; batch is that of one step, over all processes */
     double rate;                       /* peak learning rate; 0 = by width and optimizer */
     bool float_only;                   /* no quantization: train or fine-tune in float */
     bool kaiming;                      /* fresh weights instead of the model's (He et al. 2015), with float_only */

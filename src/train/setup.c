@@ -59,8 +59,8 @@ static int64_t default_freeze(const oct_train_options *o)
 
 static oct_status check_numbers(const oct_train_options *o)
 {
-    if (o->epochs < 1 || o->epochs > 1000000 || o->batch < 1)
-        return oct_fail(OCT_ERR_USAGE, "%lld epochs with a batch of %lld: both must be 1 or more", (long long)o->epochs, (long long)o->batch);
+    if (o->epochs < 0 || o->epochs > 1000000 || o->batch < 1)
+        return oct_fail(OCT_ERR_USAGE, "%lld epochs with a batch of %lld: at least 0 and 1", (long long)o->epochs, (long long)o->batch);
     if (!(o->rate >= 0) || !isfinite(o->rate))
         return oct_fail(OCT_ERR_USAGE, "a learning rate of %g: it must be finite and above 0", o->rate);
     if (!o->float_only && (o->weight_bits < 2 || o->weight_bits > 8 || o->activation_bits < 2 || o->activation_bits > 8))
@@ -343,7 +343,7 @@ static oct_status make_optimizer(oct_run *r)
     OCT_TRY(oct_optimizer_create(r->params, r->param_count, &x, &r->optimizer));
     if (o->average > 0)
         OCT_TRY(oct_average_create(r->params, r->param_count, o->average, &r->average));
-    const int64_t steps = r->steps_per_epoch * o->epochs, warmup = oct_min64((int64_t)(o->warmup * (double)r->steps_per_epoch), steps - 1);
+    const int64_t steps = oct_max64(1, r->steps_per_epoch * o->epochs), warmup = oct_min64((int64_t)(o->warmup * (double)r->steps_per_epoch), steps - 1);
     r->schedule = (oct_schedule){.kind = o->schedule == OCT_TRAIN_COSINE ? OCT_SCHEDULE_COSINE : o->schedule == OCT_TRAIN_STEPS ? OCT_SCHEDULE_STEP : OCT_SCHEDULE_CONSTANT,
                                  .rate = o->rate,
                                  .warmup = warmup,
