@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "calibration.h"
+#include "peers.h"
 
 typedef struct job {
     const char *output, *state, *shard, *format, *from;
@@ -95,6 +96,27 @@ static oct_status extract(const cli *c, const job *j, oct_ranges **out)
     return s;
 }
 
+/* Each process has observed its part; the first one gets the whole, through files beside the output. */
+static oct_status gather(const job *j, const oct_peers *peers, oct_calibrator *cal)
+{
+    char path[4096];
+    float arrived = 1;
+    const char *stem = j->output ? j->output : j->state;
+    oct_status s = OCT_OK;
+    snprintf(path, sizeof path, "%s.rank%d.tmp", stem, peers->rank);
+    if (peers->rank > 0)
+        s = oct_calibrator_save(cal, path);
+    if (s == OCT_OK)
+        s = peers->sum(peers->user, &arrived, 1);
+    for (int r = 1; peers->rank == 0 && r < peers->size; r++) {
+        snprintf(path, sizeof path, "%s.rank%d.tmp", stem, r);
+        if (s == OCT_OK)
+            s = oct_calibrator_merge(cal, path);
+        remove(path);
+    }
+    return s;
+}
+
 static void print_result(const cli *c, const job *j, const oct_calibrator *cal, const oct_ranges *ranges, int64_t skipped)
 {
     const int64_t samples = cal ? oct_calibrator_sample_count(cal) : 0;
@@ -136,7 +158,7 @@ int cmd_calibrate(int argc, char **argv)
                         {"--merge", NULL, CLI_REST, &j.merge, "FILE", "solve from the states of all parts (no MODEL)", 0, 0},
                         {0}};
     cli c = {.command = "calibrate", .usage = "MODEL --data PATH -o CACHE", .summary = "Run samples through a float model and solve the range of every tensor.\n"
-             "The same with several processes: MODEL --data PATH --shard I/N --state FILE each, then --merge FILE... -o CACHE.\n"
+             "The same with several processes: MODEL --data PATH --shard I/N --state FILE each, then --merge FILE... -o CACHE; or under mpirun.\n"
              "--from QDQ -o CACHE takes the ranges of a quantized model instead.",
              .options = own, .arg_min = 0, .arg_max = 1};
     int status = 0;
@@ -144,15 +166,28 @@ int cmd_calibrate(int argc, char **argv)
     oct_calibrator *cal = NULL;
     oct_ranges *ranges = NULL;
     int64_t skipped = 0;
+    const oct_peers *peers = NULL;
     if (!cli_parse(&c, argc, argv, &status) || (status = check(&c, &j, &format)))
         goto done;
     oct_status s = OCT_OK;
+    if (!j.from && !j.merge.count && !j.shard && (status = cli_peers_open(&c, &peers)))
+        goto done;
+    if (peers) {
+        j.part = peers->rank + 1;
+        j.parts = peers->size;
+    }
     if (j.from)
         s = extract(&c, &j, &ranges);
     else if (j.merge.count)
         s = merge(&j, &cal);
     else if ((status = observe(&c, &j, &cal, &skipped)))
         goto done;
+    if (peers)
+        s = gather(&j, peers, cal);
+    if (peers && peers->rank > 0) {
+        status = s == OCT_OK ? 0 : cli_report(&c, s);
+        goto done;
+    }
     if (s == OCT_OK && j.state)
         s = oct_calibrator_save(cal, j.state);
     if (s == OCT_OK && j.output && !ranges)

@@ -2,6 +2,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "peers.h"
 #include "source.h"
 
 static void print_json(const cli_subject subjects[2], int count, const oct_accuracy acc[2], const oct_verdict *v, int64_t skipped)
@@ -58,7 +59,7 @@ int cmd_eval(int argc, char **argv)
 {
     cli_option own[] = {{0}};
     cli c = {.command = "eval", .usage = "A [B] --data PATH", .summary = "Accuracy of one or two models (ONNX or plan files) on a labelled set, with the verdict of B against A;\n"
-             "without labels: agreement, SQNR and cosine of the outputs.", .options = own, .arg_min = 1, .arg_max = 2};
+             "without labels: agreement, SQNR and cosine of the outputs. Under mpirun each process takes its part of the samples.", .options = own, .arg_min = 1, .arg_max = 2};
     int status = 0;
     cli_subject subjects[2] = {{0}, {0}};
     oct_preprocess pre[2];
@@ -75,8 +76,11 @@ int cmd_eval(int argc, char **argv)
         status = cli_preprocess(&c, &subjects[0], second, &pre[0]);
     if (!status && second)
         status = cli_preprocess(&c, second, &subjects[0], &pre[1]);
+    const oct_peers *peers = NULL;
     if (!status)
-        status = cli_dataset(&c, 0, 0, &set);
+        status = cli_peers_open(&c, &peers);
+    if (!status)
+        status = cli_dataset(&c, peers ? peers->rank + 1 : 0, peers ? peers->size : 0, &set);
     if (status)
         goto done;
 
@@ -85,7 +89,7 @@ int cmd_eval(int argc, char **argv)
     oct_eval_subject runs[2];
     for (int i = 0; i < c.arg_count; i++)
         runs[i] = (oct_eval_subject){.name = c.args[i], .model = subjects[i].model, .plan = subjects[i].plan, .pre = &pre[i]};
-    oct_eval_options options = {.threads = (int)c.o.threads, .batch = c.o.batch, .progress = cli_progress_update, .user = &progress};
+    oct_eval_options options = {.threads = (int)c.o.threads, .batch = c.o.batch, .progress = cli_progress_update, .user = &progress, .peers = peers};
     oct_accuracy acc[2];
     oct_verdict verdict = {0};
     oct_status s = oct_evaluate(set, &runs[0], second ? &runs[1] : NULL, &options, acc, &verdict);

@@ -8,6 +8,7 @@
 
 #include "calibration.h"
 #include "monitor.h"
+#include "peers.h"
 
 typedef struct job {
     /* options */
@@ -225,7 +226,7 @@ static int finish(const cli *c, const job *j, const oct_preprocess *pre, oct_mod
     return j->plot ? cli_curve_plot(c, &m->curve, j->plot) : 0;
 }
 
-static int train(const cli *c, job *j)
+static int train(cli *c, job *j)
 {
     cli_subject subject = {.path = c->args[0]};
     cli_monitor monitor = {0};
@@ -238,10 +239,13 @@ static int train(const cli *c, job *j)
     int status = take_options(c, j);
     if (!status)
         status = check_output(c, j->output);
+    if (!status)
+        status = cli_peers_open(c, &j->train.peers);
+    const bool leads = !j->train.peers || j->train.peers->rank == 0;
     if (!status && (s = oct_model_load(c->args[0], &subject.model)) != OCT_OK)
         status = cli_report(c, s);
     if (status || (status = cli_preprocess(c, &subject, NULL, &pre)) || (status = open_sets(c, j, &train_set, &held_set)) ||
-        (status = cli_monitor_open(&monitor, c, j->log, j->resume, &stop)) || (status = obtain_ranges(c, j, subject.model, &pre, &ranges)))
+        (status = cli_monitor_open(&monitor, c, leads ? j->log : NULL, j->resume, &stop)) || (status = obtain_ranges(c, j, subject.model, &pre, &ranges)))
         goto done;
     if (j->checkpoint_dir)
         catch_signals();
@@ -253,7 +257,7 @@ static int train(const cli *c, job *j)
         status = monitor.status;
     else if (s != OCT_OK)
         status = cli_report(c, s);
-    else
+    else if (leads)
         status = result.stopped ? report_stop(c, j) : finish(c, j, &pre, trained, &result, &monitor);
     cli_note_faults(c, train_set);
 done:
@@ -266,7 +270,7 @@ done:
     return status;
 }
 #else
-static int train(const cli *c, job *j)
+static int train(cli *c, job *j)
 {
     (void)j;
     (void)catch_signals;

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
+#include "peers.h"
 
 enum { COMMON_COUNT = 17 };
 
@@ -210,7 +210,8 @@ int cli_finish(cli *c, int exit_status)
             free(((cli_texts *)o->target)->items);
     if ((fflush(stdout) != 0 || ferror(stdout)) && exit_status == 0) {
         fprintf(stderr, "octavo %s: cannot write to standard output: %s\n", c->command, strerror(errno));
-        return OCT_ERR_IO;
+        exit_status = OCT_ERR_IO;
     }
+    cli_peers_close(exit_status);
     return exit_status;
 }

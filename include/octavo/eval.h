@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include "data.h"
 #include "engine.h"
+#include "peers.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -23,6 +24,7 @@ typedef struct oct_eval_options {
     int64_t batch; /* 0 = 8 for a model; a plan keeps its own */
     void (*progress)(void *user, int64_t done, int64_t total);
     void *user;
+    const oct_peers *peers; /* each process gives its part (shard) of the set; all get the result of the whole. NULL = one process */
 } oct_eval_options;
 
 typedef struct oct_accuracy {

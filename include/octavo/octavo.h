@@ -10,6 +10,7 @@
 #include "quant.h"
 #include "engine.h"
 #include "eval.h"
+#include "peers.h"
 #include "train.h"
 
 #endif

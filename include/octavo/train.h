@@ -6,6 +6,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include "data.h"
+#include "peers.h"
 #include "quant.h"
 
 #ifdef __cplusplus
@@ -53,15 +54,6 @@ typedef enum oct_train_loss {
 
 typedef enum oct_train_optimizer { OCT_TRAIN_SGD = 0, OCT_TRAIN_ADAMW } oct_train_optimizer;
 typedef enum oct_train_schedule { OCT_TRAIN_COSINE = 0, OCT_TRAIN_STEPS, OCT_TRAIN_CONSTANT } oct_train_schedule;
-
-/* Several processes that train one model: rank of size, and a sum over all. NULL in the options = one process. The functions answer OCT_OK or the status
- * that the call shall return; every process makes the same calls in the same order. */
-typedef struct oct_train_peers {
-    void *user;
-    int rank, size;
-    oct_status (*sum)(void *user, float *values, int64_t count);      /* over all processes, in place, the same bits for each */
-    oct_status (*send)(void *user, void *bytes, int64_t count);       /* of rank 0 to all others, in place */
-} oct_train_peers;
 
 typedef enum oct_train_event_kind {
     OCT_TRAIN_STARTED,    /* the starting point was evaluated: val_top1 is that of PTQ (or of the float model with float_only) */
@@ -118,7 +110,7 @@ typedef struct oct_train_options {
     int64_t checkpoint_every;          /* steps; 0 = at epochs' ends and when stopped */
     bool resume;                       /* go on from checkpoint_dir; from the start where it is empty */
     const volatile sig_atomic_t *stop; /* not 0: write a checkpoint after this step and return; may be NULL */
-    const oct_train_peers *peers;
+    const oct_peers *peers;            /* processes that train one model: each takes its part of every batch; NULL = one */
     void (*event)(void *user, const oct_train_event *event); /* may be NULL; from the calling thread */
     void *user;
 } oct_train_options;

@@ -157,6 +157,28 @@ static oct_status read_all(score *c, oct_dataset *set, const oct_eval_options *o
     }
 }
 
+/* What all processes have counted. Counts below 2^53 are exact as doubles. */
+static oct_status join(score *c, const oct_peers *peers)
+{
+    oct_likeness *l = &c->likeness;
+    int64_t *counts[] = {&c->n, &c->better, &c->worse, &c->same, &c->sides[0].top1, &c->sides[0].top5, &c->sides[1].top1, &c->sides[1].top5};
+    double *sums[] = {&l->aa, &l->bb, &l->ab, &l->ee};
+    enum { COUNTS = sizeof counts / sizeof *counts, SUMS = sizeof sums / sizeof *sums };
+    double all[COUNTS + SUMS];
+    if (!peers)
+        return OCT_OK;
+    for (int i = 0; i < COUNTS; i++)
+        all[i] = (double)*counts[i];
+    for (int i = 0; i < SUMS; i++)
+        all[COUNTS + i] = *sums[i];
+    OCT_TRY(peers->sum_double(peers->user, all, COUNTS + SUMS));
+    for (int i = 0; i < COUNTS; i++)
+        *counts[i] = (int64_t)all[i];
+    for (int i = 0; i < SUMS; i++)
+        *sums[i] = all[COUNTS + i];
+    return OCT_OK;
+}
+
 static double percent(int64_t part, int64_t whole) { return whole ? 100.0 * (double)part / (double)whole : NAN; }
 
 static void conclude(const score *c, oct_accuracy acc[2], oct_verdict *verdict)
@@ -194,6 +216,7 @@ oct_status oct_evaluate(oct_dataset *set, const oct_eval_subject *a, const oct_e
     OCT_TRY_DONE(open_sides(&c, set, &o));
     c.comparable = b && oct_runner_row(c.sides[0].runner) == oct_runner_row(c.sides[1].runner);
     OCT_TRY_DONE(read_all(&c, set, &o));
+    OCT_TRY_DONE(join(&c, o.peers));
     if (c.n == 0)
         OCT_FAIL_DONE(OCT_ERR_CONTENT, "the data set has no sample that can be read");
     conclude(&c, acc, verdict);

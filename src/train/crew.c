@@ -123,17 +123,15 @@ static void scale_unit(void *arg, int64_t unit, int who)
 /* Sums over micro-batches and processes, then means. */
 static oct_status reduce(oct_crew *c, double *loss)
 {
-    const oct_train_peers *p = c->opts.peers;
+    const oct_peers *p = c->opts.peers;
     const int64_t chunks = oct_div_up(c->block.room, CHUNK);
     double sum = 0;
     oct_team_for(c->team, chunks, sum_unit, c);
     for (int64_t k = 0; c->learn && k < c->opts.micros; k++)
         sum += c->loss[k];
     if (p) {
-        float part[2] = {(float)sum, (float)(sum - (double)(float)sum)}; /* two floats carry the double */
         OCT_TRY(p->sum(p->user, c->block.grads, c->block.room));
-        OCT_TRY(p->sum(p->user, part, 2));
-        sum = (double)part[0] + (double)part[1];
+        OCT_TRY(p->sum_double(p->user, &sum, 1));
     }
     oct_team_for(c->team, chunks, scale_unit, c);
     *loss = sum / (double)c->opts.all;

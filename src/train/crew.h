@@ -21,7 +21,7 @@ typedef struct oct_crew_options {
     int threads;           /* 0 = all cores */
     int64_t micros;        /* micro-batches of one step in this process */
     int64_t first, all;    /* index of the first of them among those of all processes, and how many these are */
-    const oct_train_peers *peers; /* NULL = one process */
+    const oct_peers *peers; /* NULL = one process */
     oct_objective objective;
 } oct_crew_options;
 

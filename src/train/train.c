@@ -83,7 +83,7 @@ static oct_status judge(oct_run *r, int64_t epoch, double *top1)
 {
     oct_status s = OCT_OK;
     oct_model *model = NULL;
-    const oct_train_peers *peers = r->opts.peers;
+    const oct_peers *peers = r->opts.peers;
     const char *name;
     if (r->average)
         oct_average_swap(r->average);
@@ -190,7 +190,7 @@ static oct_status learn(oct_run *r, const oct_batch *batch)
 /* Every process stops when the first is told to. */
 static oct_status asked_to_stop(const oct_run *r, bool *stop)
 {
-    const oct_train_peers *p = r->opts.peers;
+    const oct_peers *p = r->opts.peers;
     char flag = r->opts.stop && *r->opts.stop;
     if (p)
         OCT_TRY(p->send(p->user, &flag, 1));

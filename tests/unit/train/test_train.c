@@ -356,31 +356,33 @@ static void train__wrong_options__usage(void **state)
 
 typedef struct meeting {
     pthread_barrier_t barrier;
-    float *part[2];
-    void *sent;
+    void *part[2], *sent;
 } meeting;
 
 typedef struct member {
     meeting *m;
-    oct_train_peers peers;
+    oct_peers peers;
     const oct_model *model;
     const char *train, *held;
     outcome out;
 } member;
 
-static oct_status meet_sum(void *user, float *values, int64_t count)
-{
-    member *me = user;
-    me->m->part[me->peers.rank] = values;
-    pthread_barrier_wait(&me->m->barrier);
-    float *sum = malloc((size_t)count * sizeof *sum);
-    for (int64_t i = 0; i < count; i++)
-        sum[i] = me->m->part[0][i] + me->m->part[1][i];
-    pthread_barrier_wait(&me->m->barrier);
-    memcpy(values, sum, (size_t)count * sizeof *sum);
-    free(sum);
-    return OCT_OK;
-}
+#define MEET_SUM(name, type)                                                                              \
+    static oct_status name(void *user, type *values, int64_t count)                                       \
+    {                                                                                                     \
+        member *me = user;                                                                                \
+        type *sum = malloc((size_t)count * sizeof *sum);                                                  \
+        me->m->part[me->peers.rank] = values;                                                             \
+        pthread_barrier_wait(&me->m->barrier);                                                            \
+        for (int64_t i = 0; i < count; i++)                                                               \
+            sum[i] = ((type *)me->m->part[0])[i] + ((type *)me->m->part[1])[i];                           \
+        pthread_barrier_wait(&me->m->barrier);                                                            \
+        memcpy(values, sum, (size_t)count * sizeof *sum);                                                 \
+        free(sum);                                                                                        \
+        return OCT_OK;                                                                                    \
+    }
+MEET_SUM(meet_sum, float)
+MEET_SUM(meet_sum_double, double)
 
 static oct_status meet_send(void *user, void *bytes, int64_t count)
 {
@@ -422,7 +424,7 @@ static void train__two_processes__curve_of_one(void **state)
     pthread_barrier_init(&meet.barrier, NULL, 2);
     for (int i = 0; i < 2; i++) {
         members[i] = (member){.m = &meet, .model = m, .train = at("train.npz"), .held = at("held.npz")};
-        members[i].peers = (oct_train_peers){&members[i], i, 2, meet_sum, meet_send};
+        members[i].peers = (oct_peers){&members[i], i, 2, meet_sum, meet_sum_double, meet_send};
         assert_int_equal(pthread_create(&threads[i], NULL, take_part, &members[i]), 0);
     }
     for (int i = 0; i < 2; i++)
