@@ -47,7 +47,7 @@ static oct_status measure(oct_tape *t, double *forward, double *backward, double
             const bool back = i >= t->node_count;
             oct_diff_node *d = &t->nodes[back ? 2 * t->node_count - 1 - i : i];
             double *least = back ? &backward[d - t->nodes] : &forward[d - t->nodes];
-            if (back && !(d->out[0] && d->out[0]->needs_grad))
+            if (d->absorbed || (back && !(d->out[0] && d->out[0]->needs_grad)))
                 continue;
             const double began = oct_now();
             OCT_TRY(back ? d->op->backward(t, d) : d->op->forward(t, d));

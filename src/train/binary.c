@@ -1,6 +1,7 @@
 /* Add, Sub, Mul and Div with NumPy's broadcasting: a repeated operand's gradient is the sum over its repetitions. */
 #include "train/diff.h"
 
+#include <math.h>
 #include <string.h>
 #include "train/vector.h"
 #include "train/walk.h"
@@ -80,7 +81,7 @@ oct_status oct_diff_forward_binary(oct_tape *t, oct_diff_node *d)
     const binary_state *s = d->state;
     (void)t;
     if (s->plain_sum)
-        oct_vector()->add(d->out[0]->count, d->in[0]->data, d->in[1]->data, d->out[0]->data);
+        (d->relu ? oct_vector()->add_relu : oct_vector()->add)(d->out[0]->count, d->in[0]->data, d->in[1]->data, d->out[0]->data);
     else
         s->forward(&s->w, d->in[0]->data, d->in[1]->data, d->out[0]->data);
     return OCT_OK;
@@ -95,7 +96,9 @@ oct_status oct_diff_backward_binary(oct_tape *t, oct_diff_node *d)
         if (!x->grad)
             continue;
         const bool fresh = oct_diff_fresh(x);
-        if (s->plain_sum && fresh)
+        if (d->relu)
+            oct_vector()->pass(x->count, d->out[0]->data, d->out[0]->grad, 0, INFINITY, fresh, x->grad);
+        else if (s->plain_sum && fresh)
             memcpy(x->grad, d->out[0]->grad, (size_t)x->count * sizeof *x->grad);
         else if (s->plain_sum)
             oct_vector()->add(x->count, x->grad, d->out[0]->grad, x->grad);

@@ -14,6 +14,7 @@ enum {
     OCT_LAST_IN = 1,     /* takes inputs of either layout */
     OCT_LAST_OUT = 2,    /* makes outputs of either layout: that of an input */
     OCT_LAST_LIKED = 4,  /* is faster with channels last, and makes its outputs so */
+    OCT_WITH_RELU = 32,  /* can do a Relu behind itself: BatchNormalization over rows of channels, sums of equal shapes */
     OCT_FLAT = 8,        /* goes through input 0 and output 0 in the order of memory: one layout for both */
     OCT_SETS = 16        /* asks oct_diff_fresh before it adds to the gradient of an input that is no parameter */
 };
@@ -28,6 +29,7 @@ typedef struct oct_slot {
     float *grad;     /* [count] or NULL */
     int64_t uses;    /* node inputs that read it, plus one for a graph output */
     bool needs_grad, parameter, statistic;
+    bool absent;     /* between two operators that are done as one: has no data */
     int64_t at;      /* of parameters and statistics: place in the tape's block */
 } oct_slot;
 
@@ -47,6 +49,8 @@ struct oct_diff_node {
     const oct_node *node;
     const oct_diff_op *op;
     oct_slot **in, **out;    /* one for each input and output of node; NULL = absent or not float */
+    bool relu;               /* a Relu is done with it: out[0] is that one's output */
+    bool absorbed;           /* is such a Relu: nothing to do */
     void *state;             /* the operator's own, in the tape's arena */
     int64_t scratch;         /* bytes of t->scratch that it needs during one call */
 };
@@ -84,6 +88,8 @@ int64_t oct_diff_product(const oct_shape *s, int from, int to);
 
 /* Layouts of all slots, by what the nodes can do (layout.c). Before anything is placed or prepared. */
 void oct_diff_choose_layouts(oct_tape *t);
+/* Then: Relus that the operator before them can do. */
+void oct_diff_absorb_relus(oct_tape *t);
 
 /* Is this the first gradient that s gets? Then it must be set, every element, else added to. */
 static inline bool oct_diff_fresh(oct_slot *s)

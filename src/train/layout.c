@@ -1,4 +1,4 @@
-/* Which tensors lie with their channels last.  Convolutions are faster so; what stands between them follows, and whatever cannot keeps ONNX's order. */
+/* How tensors lie, and which are not there at all. Channels last: convolutions are faster so; what stands between them follows, and whatever cannot keeps ONNX's order. */
 #include "train/diff.h"
 
 #include "train/walk.h"
@@ -70,4 +70,33 @@ void oct_diff_choose_layouts(oct_tape *t)
         s->strides[0] = step;
         s->strides[1] = 1;
     }
+}
+
+static bool same_form(const oct_slot *a, const oct_slot *b) { return oct_shape_equal(&a->value->shape, &b->value->shape) && a->last == b->last; }
+
+static bool can_absorb(const oct_diff_node *d)
+{
+    const oct_shape *x = &d->node->inputs[0]->shape;
+    if (!(d->op->traits & OCT_WITH_RELU) || !d->out[0] || d->out[0]->uses != 1 || d->out[0]->value->is_output)
+        return false;
+    if (d->node->op == OCT_OP_BATCH_NORM)
+        return d->in[0]->last || oct_diff_product(x, 2, x->rank) == 1;
+    return same_form(d->in[0], d->out[0]) && same_form(d->in[1], d->out[0]);
+}
+
+void oct_diff_absorb_relus(oct_tape *t)
+{
+    for (int64_t i = 0; i < t->node_count; i++)
+        for (int64_t k = i + 1; can_absorb(&t->nodes[i]) && k < t->node_count; k++) {
+            oct_diff_node *d = &t->nodes[i], *relu = &t->nodes[k];
+            if (relu->node->inputs[0] != d->node->outputs[0])
+                continue;
+            if (relu->node->op == OCT_OP_RELU) {
+                d->out[0]->absent = true;
+                d->out[0]->needs_grad = false;
+                d->out[0] = relu->out[0];
+                d->relu = relu->absorbed = true;
+            }
+            break;
+        }
 }

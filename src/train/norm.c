@@ -84,7 +84,7 @@ static void forward_rows(bn_state *s, oct_diff_node *d)
         s->term[0][c] = (float)(d->in[SCALE]->data[c] * s->inv[c]);
         s->term[1][c] = (float)(d->in[BIAS]->data[c] - d->in[SCALE]->data[c] * s->inv[c] * s->mean[c]);
     }
-    oct_vector()->affine_rows(rows, s->c, d->in[X]->data, s->term[0], s->term[1], d->out[0]->data);
+    oct_vector()->affine_rows(rows, s->c, d->in[X]->data, s->term[0], s->term[1], d->relu, d->out[0]->data);
 }
 
 /* dx = a dy + b x + c by channel: the formula above, sorted by what is read. */
@@ -92,11 +92,12 @@ static void backward_rows(bn_state *s, oct_diff_node *d)
 {
     const int64_t rows = s->n * s->plane;
     const double count = (double)rows;
+    const float *r = d->relu ? d->out[0]->data : NULL;
     for (int64_t c = 0; c < s->c; c++)
         s->term[0][c] = (float)s->mean[c];
     for (int i = 0; i < 2; i++)
         memset(s->sum[i], 0, (size_t)s->c * sizeof(double));
-    oct_vector()->products(rows, s->c, d->out[0]->grad, d->in[X]->data, s->term[0], s->sum[0], s->sum[1]);
+    oct_vector()->products(rows, s->c, d->out[0]->grad, r, d->in[X]->data, s->term[0], s->sum[0], s->sum[1]);
     for (int64_t c = 0; c < s->c; c++) {
         const double sum = s->sum[0][c], inv = s->inv[c];
         /* the sums were taken about the mean as float holds it */
@@ -111,7 +112,7 @@ static void backward_rows(bn_state *s, oct_diff_node *d)
         s->term[2][c] = (float)(s->batch ? -scale * sum / count - b * s->mean[c] : 0);
     }
     if (d->in[X]->grad)
-        oct_vector()->combine_rows(rows, s->c, d->out[0]->grad, d->in[X]->data, s->term[0], s->term[1], s->term[2], oct_diff_fresh(d->in[X]), d->in[X]->grad);
+        oct_vector()->combine_rows(rows, s->c, d->out[0]->grad, r, d->in[X]->data, s->term[0], s->term[1], s->term[2], oct_diff_fresh(d->in[X]), d->in[X]->grad);
 }
 
 /* --- planes of pixels --- */

@@ -185,7 +185,7 @@ static oct_status place(oct_tape *t)
     int64_t data = 0, grad = 0, bytes;
     OCT_TRY(place_block(t));
     for (int64_t i = 0; i < t->slot_count; i++) {
-        if (in_block(&t->slots[i]))
+        if (in_block(&t->slots[i]) || t->slots[i].absent)
             continue;
         OCT_TRY(grow(&data, t->slots[i].count));
         if (t->slots[i].needs_grad)
@@ -198,7 +198,7 @@ static oct_status place(oct_tape *t)
     data = grad = 0;
     for (int64_t i = 0; i < t->slot_count; i++) {
         oct_slot *s = &t->slots[i];
-        if (in_block(s))
+        if (in_block(s) || s->absent)
             continue;
         s->data = t->values + data;
         data += oct_round_up(s->count, STEP);
@@ -240,6 +240,7 @@ oct_status oct_tape_create(const oct_graph *g, const oct_tape_options *opts, oct
     OCT_TRY_DONE(make_slots(t));
     OCT_TRY_DONE(make_nodes(t, opts));
     oct_diff_choose_layouts(t);
+    oct_diff_absorb_relus(t);
     OCT_TRY_DONE(place(t));
     OCT_TRY_DONE(prepare_nodes(t));
     *out = t;
@@ -325,8 +326,8 @@ bool oct_tape_value_at(const oct_tape *t, int64_t i, oct_tape_value *out)
 oct_status oct_tape_find(const oct_tape *t, const char *name, oct_tape_value *out)
 {
     const oct_value *v = oct_value_find(t->graph, name);
-    if (!slot_of(t, v))
-        return oct_fail(OCT_ERR_USAGE, "no float tensor of the graph is called '%s'", name);
+    if (!slot_of(t, v) || slot_of(t, v)->absent)
+        return oct_fail(OCT_ERR_USAGE, "no float tensor of the graph is called '%s', or it is not kept", name);
     describe(slot_of(t, v), out);
     return OCT_OK;
 }
@@ -338,6 +339,8 @@ oct_status oct_tape_forward(oct_tape *t)
     oct_status s = OCT_OK;
     const int threads = oct_dnn_enter();
     for (int64_t i = 0; i < t->node_count && s == OCT_OK; i++) {
+        if (t->nodes[i].absorbed)
+            continue;
         s = t->nodes[i].op->forward(t, &t->nodes[i]);
         if (s != OCT_OK)
             s = oct_fail_node(s, t->nodes[i].node->name);
@@ -394,7 +397,7 @@ oct_status oct_tape_backward(oct_tape *t, const float *const *seeds)
     const int threads = oct_dnn_enter();
     start_gradients(t, seeds);
     for (int64_t i = t->node_count - 1; i >= 0 && s == OCT_OK; i--) {
-        if (!wants_backward(&t->nodes[i]))
+        if (t->nodes[i].absorbed || !wants_backward(&t->nodes[i]))
             continue;
         clear_fresh(&t->nodes[i]);
         s = t->nodes[i].op->backward(t, &t->nodes[i]);

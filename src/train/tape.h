@@ -29,7 +29,7 @@ typedef struct oct_tape_value {
     const oct_shape *shape;
     int64_t count;         /* elements */
     bool channels_last;    /* axis 1 lies last in memory; never for inputs, outputs and parameters */
-    float *data;           /* [count]; inputs and parameters may be written between runs */
+    float *data;           /* [count]; inputs and parameters may be written between runs; NULL: inside of operators that are done as one */
     const float *grad;     /* [count] of the last backward; NULL: none is computed */
     bool parameter;        /* a float constant that ops.inc calls learnable */
     bool statistic;        /* a constant that the batches measure: grad holds what the last training forward measured */
@@ -55,7 +55,7 @@ void oct_tape_update_statistics(oct_tape *t);
 bool oct_tape_input(const oct_tape *t, int64_t i, oct_tape_value *out);
 bool oct_tape_output(const oct_tape *t, int64_t i, oct_tape_value *out);
 bool oct_tape_value_at(const oct_tape *t, int64_t i, oct_tape_value *out);
-/* By name; USAGE when no float value is called so. */
+/* By name; USAGE when no float value is called so, or none that is kept. */
 oct_status oct_tape_find(const oct_tape *t, const char *name, oct_tape_value *out);
 
 /* Compute every value from the inputs' and parameters' data. */

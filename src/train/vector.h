@@ -10,6 +10,7 @@
 
 typedef struct oct_vector_ops {
     void (*add)(int64_t n, const float *a, const float *b, float *y);
+    void (*add_relu)(int64_t n, const float *a, const float *b, float *y); /* max(a + b, 0) */
     void (*relu)(int64_t n, const float *x, float *y);
     /* dx = dy where lo < x < hi, else 0 */
     void (*pass)(int64_t n, const float *x, const float *dy, float lo, float hi, bool fresh, float *dx);
@@ -21,10 +22,11 @@ typedef struct oct_vector_ops {
     void (*add_rows)(int64_t rows, int64_t c, const float *bias, float *y);
     void (*sum_rows)(int64_t rows, int64_t c, const float *x, double *sum);                                              /* sum += x */
     void (*moments)(int64_t rows, int64_t c, const float *x, const float *about, double *sum, double *square);           /* of x - about */
-    void (*products)(int64_t rows, int64_t c, const float *dy, const float *x, const float *about, double *sum, double *product); /* of dy; of dy (x - about) */
-    void (*affine_rows)(int64_t rows, int64_t c, const float *x, const float *factor, const float *shift, float *y);
+    void (*affine_rows)(int64_t rows, int64_t c, const float *x, const float *factor, const float *shift, bool relu, float *y);
+    /* With r, the output of a Relu, dy counts where r > 0 only; r may be NULL. */
+    void (*products)(int64_t rows, int64_t c, const float *dy, const float *r, const float *x, const float *about, double *sum, double *product); /* of dy; of dy (x - about) */
     /* dx = f dy + g x + h by channel */
-    void (*combine_rows)(int64_t rows, int64_t c, const float *dy, const float *x, const float *f, const float *g, const float *h, bool fresh, float *dx);
+    void (*combine_rows)(int64_t rows, int64_t c, const float *dy, const float *r, const float *x, const float *f, const float *g, const float *h, bool fresh, float *dx);
 } oct_vector_ops;
 
 /* The table of the level in force when it was first asked. */

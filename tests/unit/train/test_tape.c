@@ -173,6 +173,10 @@ static void tape__shared_block__two_tapes_of_other_batches_see_one_set_of_values
     assert_memory_equal(ba.values, bb.values, (size_t)ba.room * sizeof(float));
     oct_tape_set_block(b, ba.values, bb.grads);
     for (int64_t i = 0; oct_tape_value_at(a, i, &va); i++) {
+        if (!va.data) { /* inside of operators that are done as one */
+            assert_int_equal(oct_tape_find(b, va.name, &vb), OCT_ERR_USAGE);
+            continue;
+        }
         OK(oct_tape_find(b, va.name, &vb));
         assert_int_equal(va.parameter, vb.parameter);
         assert_int_equal(va.statistic, vb.statistic);
