@@ -252,7 +252,6 @@ void oct_crew_destroy(oct_crew *c)
     free(c);
 }
 
-int oct_crew_threads(const oct_crew *c) { return c->worker_count; }
 int64_t oct_crew_classes(const oct_crew *c) { return c->classes; }
 void oct_crew_set_dampening(oct_crew *c, double strength)
 {

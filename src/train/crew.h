@@ -29,7 +29,6 @@ typedef struct oct_crew_options {
 oct_status oct_crew_create(const oct_graph *graph, const oct_graph *teacher, const oct_crew_options *opts, oct_crew **out);
 void oct_crew_destroy(oct_crew *c);
 
-int oct_crew_threads(const oct_crew *c);
 int64_t oct_crew_classes(const oct_crew *c); /* elements of the first output, one sample */
 /* A tape over the shared values and the summed gradients, for looking and changing between steps. */
 oct_tape *oct_crew_tape(const oct_crew *c);

@@ -41,7 +41,7 @@ static oct_node *node_called(const oct_graph *g, const char *name)
 }
 
 /* Weights become codes * scale; *out: the scale behind BatchNormalization. */
-static oct_status put_on_grid(const oct_qat *q, const oct_tape *t, oct_graph *g, const oct_qat_weights *w, float *out)
+static oct_status put_on_grid(const oct_tape *t, oct_graph *g, const oct_qat_weights *w, float *out)
 {
     oct_node *n = node_called(g, w->node), *norm = node_called(g, w->norm);
     oct_tape_value scale;
@@ -68,7 +68,6 @@ static oct_status put_on_grid(const oct_qat *q, const oct_tape *t, oct_graph *g,
         out[c] = (float)fmin(fmax(s, 0x1p-62), 0x1p62);
     }
     OCT_TRY(oct_value_const(g, x->name, OCT_F32, x->shape.rank, x->shape.dim, to, &y));
-    (void)q;
     return oct_node_set_input(g, n, 1, y);
 }
 
@@ -98,7 +97,7 @@ static oct_status collect(const oct_qat *q, const oct_tape *t, oct_graph *g, oct
         const oct_qat_weights *w = &q->weights[i];
         float *scale;
         OCT_TRY(oct_arena_alloc(g->arena, w->count * (int64_t)sizeof *scale, (void **)&scale));
-        OCT_TRY(put_on_grid(q, t, g, w, scale));
+        OCT_TRY(put_on_grid(t, g, w, scale));
         weights[i] = (oct_learned_weights){w->node, scale, w->count, w->lo, w->hi, w->narrow_input};
     }
     *out = (oct_learned){.weights = weights, .inputs = inputs, .weight_count = q->weight_count, .int4 = q->opts.int4};
