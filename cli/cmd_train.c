@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "calibration.h"
 #include "monitor.h"
+#include "output.h"
 #include "peers.h"
 
 typedef struct job {
@@ -167,16 +167,15 @@ static int obtain_ranges(const cli *c, job *j, const oct_model *model, const oct
 
 /* --- results --- */
 
-static int check_output(const cli *c, const char *path)
+/* What could not be written at the end would be lost. */
+static int check_outputs(const cli *c, const job *j)
 {
-    char folder[4096];
-    snprintf(folder, sizeof folder, "%s", path);
-    char *slash = strrchr(folder, '/');
-    if (slash)
-        slash[slash == folder] = '\0';
-    if (access(slash ? folder : ".", W_OK) == 0)
-        return 0;
-    return cli_error(c, OCT_ERR_IO, "the folder of '%s' cannot be written", path);
+    int status = cli_output_check(c, j->output);
+    if (!status && j->plot)
+        status = cli_output_check(c, j->plot);
+    if (!status && j->checkpoint_dir)
+        status = cli_output_check_folder(c, j->checkpoint_dir);
+    return status;
 }
 
 static void print_result(const cli *c, const job *j, const oct_train_result *r, const cli_monitor *m)
@@ -238,7 +237,7 @@ static int train(cli *c, job *j)
     oct_status s = OCT_OK;
     int status = take_options(c, j);
     if (!status)
-        status = check_output(c, j->output);
+        status = check_outputs(c, j);
     if (!status)
         status = cli_peers_open(c, &j->train.peers);
     const bool leads = !j->train.peers || j->train.peers->rank == 0;

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "output.h"
 
 void cli_curve_free(cli_curve *c)
 {
@@ -133,21 +134,19 @@ static bool keep_line(void *user, const char *text, const cJSON *line)
 
 int cli_log_cut(const cli *c, const char *path, int64_t step)
 {
-    char temporary[4096];
+    cli_output out = {0};
     long bad;
-    if (access(path, F_OK) != 0)
+    if (!cli_is_regular(path))
         return 0;
-    snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid());
-    cut k = {fopen(temporary, "w"), step};
-    if (!k.to)
-        return cli_error(c, OCT_ERR_IO, "cannot write '%s': %s", temporary, strerror(errno));
-    const int status = each_line(c, path, keep_line, &k, &bad);
-    const bool written = !ferror(k.to) & (fclose(k.to) == 0);
-    if (status || (written && rename(temporary, path) == 0))
+    int status = cli_output_begin(c, path, &out);
+    if (status)
         return status;
-    const int why = errno;
-    unlink(temporary);
-    return cli_error(c, OCT_ERR_IO, "cannot write '%s': %s", path, strerror(why));
+    cut k = {out.file, step};
+    if ((status = each_line(c, path, keep_line, &k, &bad))) {
+        cli_output_abort(&out);
+        return status;
+    }
+    return cli_output_commit(c, &out);
 }
 
 /* --- text --- */

@@ -30,7 +30,7 @@ bool cli_curve_add(cli_curve *c, const cJSON *line);
 
 /* Read a log. 0 or the exit status; CONTENT names file and line. A torn last line, as a killed run leaves it, does not count. */
 int cli_curve_read(const cli *c, const char *path, cli_curve *out);
-/* Cut a log back to its lines up to `step`, atomically. A missing file is an empty log. 0 or the exit status. */
+/* Cut a log back to its lines up to `step`, atomically. A missing file is an empty log; a device or pipe stays. 0 or the exit status. */
 int cli_log_cut(const cli *c, const char *path, int64_t step);
 
 /* Loss and held-out accuracy over the epochs, some lines of text on stdout. */

@@ -1,12 +1,10 @@
 /* A training log as an SVG picture: loss, held-out accuracy, scales. */
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "curve.h"
+#include "output.h"
 
 enum { WIDTH = 760, LEFT = 70, RIGHT = 20, PANEL = 200, GAP = 70, TOP = 40, TICKS = 5, MOST_POINTS = 1000 };
 
@@ -137,21 +135,13 @@ static void draw(FILE *f, const cli_curve *c, double *x, double *v)
 
 int cli_curve_plot(const cli *c, const cli_curve *curve, const char *path)
 {
-    char temporary[4096];
     const size_t room = (size_t)(curve->step_count + curve->epoch_count) + 1;
     double *x = calloc(room, sizeof *x), *v = calloc(room, sizeof *v);
-    snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid());
-    FILE *f = x && v ? fopen(temporary, "w") : NULL;
-    int status = 0;
-    if (!f) {
-        status = cli_error(c, x && v ? OCT_ERR_IO : OCT_ERR_MEMORY, "cannot write '%s': %s", path, strerror(errno));
-    } else {
-        draw(f, curve, x, v);
-        const bool written = !ferror(f) & (fclose(f) == 0);
-        if (!written || rename(temporary, path) != 0) {
-            status = cli_error(c, OCT_ERR_IO, "cannot write '%s': %s", path, strerror(errno));
-            unlink(temporary);
-        }
+    cli_output out = {0};
+    int status = x && v ? cli_output_begin(c, path, &out) : cli_error(c, OCT_ERR_MEMORY, "out of memory");
+    if (!status) {
+        draw(out.file, curve, x, v);
+        status = cli_output_commit(c, &out);
     }
     free(x);
     free(v);

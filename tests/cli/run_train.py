@@ -148,7 +148,11 @@ def wrong_options_are_usage_errors():
     fails(2, *d, "--resume", says="folder of the checkpoints")
     fails(2, *d, "--micro-batch", 7, "--batch", 16, says="micro-batches of 7")
     fails(4, *d, "--bf16", says="bfloat16")
-    fails(5, *d[:-1], WORK / "no" / "x.onnx", says="cannot be written")
+    fails(5, *d[:-1], WORK / "no" / "x.onnx", says="cannot write")
+    fails(5, *d[:-1], SET, says="directory")
+    fails(5, *d, "--plot", WORK / "no" / "x.svg", says="x.svg")
+    fails(5, *d, "--checkpoint-dir", NET, says="net.onnx")
+    fails(5, *d, "--checkpoint-dir", WORK / "no" / "deep", says="deep")
     fails(5, *d, "--log", WORK / "no" / "l.jsonl", says="cannot write the log")
 
 
@@ -160,6 +164,19 @@ def a_log_that_is_none_is_refused():
     bad.write_text("")
     fails(3, "train", "--plot", WORK / "b.svg", "--log", bad, says="empty")
     fails(5, "train", "--plot", WORK / "b.svg", "--log", WORK / "missing.jsonl", says="cannot open")
+
+
+@test
+def logs_and_pictures_go_to_devices_too():
+    d = ["train", FLOAT, "--data", SET, "--val", TEST, *COMMON, "--epochs", 1, "--quiet", "-o", WORK / "dev.onnx"]
+    if not Path("/dev/full").exists():
+        raise Skip("no /dev/full")
+    for extra in ([], ["--checkpoint-dir", WORK / "ckdev", "--resume"]):
+        ok(*d, *extra, "--log", "/dev/null", "--plot", "/dev/null")
+    fails(5, *d, "--plot", "/dev/full", says="/dev/full")
+    fails(5, *d, "--log", "/dev/full", says="/dev/full")
+    ok(*d, "--checkpoint-dir", WORK / "ckdev", "--resume", "--log", "/dev/null")
+    assert Path("/dev/full").is_char_device() and Path("/dev/null").is_char_device()
 
 
 @test
