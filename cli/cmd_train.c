@@ -150,6 +150,9 @@ static int obtain_ranges(const cli *c, job *j, const oct_model *model, const oct
     int64_t samples, skipped;
     oct_dataset *set_of = NULL;
     oct_calibrator *cal = NULL;
+    cli calibrating = *c;
+    calibrating.o.batch = 0; /* --batch is that of a step; calibration keeps every tensor of its batch, and its result does not depend on it */
+    j->quant.batch = 0;
     if (j->float_only)
         return 0;
     if (j->cache)
@@ -157,7 +160,7 @@ static int obtain_ranges(const cli *c, job *j, const oct_model *model, const oct
     int status = open_set(c, c->o.data, (oct_data_options){.split = j->val ? 0 : j->val_split, .limit = j->calibration_samples}, &set_of);
     oct_status s = status ? OCT_OK : oct_calibrator_create(model, &j->quant, &cal);
     if (!status && s == OCT_OK)
-        status = cli_calibrate_set(c, cal, model, pre, set_of, &skipped);
+        status = cli_calibrate_set(&calibrating, cal, model, pre, set_of, &skipped);
     if (!status && s == OCT_OK)
         s = oct_calibrator_solve(cal, out);
     oct_calibrator_destroy(cal);
