@@ -135,13 +135,25 @@ static int open_set(const cli *c, const char *path, oct_data_options o, oct_data
     return s == OCT_OK ? 0 : cli_report(c, s);
 }
 
+/* A class is the rank of its folder: a folder more or less in one of the sets gives all behind it another label. */
+static int check_classes(const cli *c, const job *j, const oct_dataset *train, const oct_dataset *held)
+{
+    for (int64_t i = 0; i < oct_dataset_class_count(train) && i < oct_dataset_class_count(held); i++) {
+        const char *a = oct_dataset_class_name(train, i), *b = oct_dataset_class_name(held, i);
+        if (*a && *b && strcmp(a, b) != 0)
+            return cli_error(c, OCT_ERR_CONTENT, "class %lld is '%s' in '%s' and '%s' in '%s'", (long long)i, a, c->o.data, b, j->val);
+    }
+    return 0;
+}
+
 static int open_sets(const cli *c, const job *j, oct_dataset **train, oct_dataset **held)
 {
     const double split = j->val ? 0 : j->val_split;
     int status = open_set(c, c->o.data, (oct_data_options){.split = split, .limit = c->o.limit}, train);
     if (status)
         return status;
-    return open_set(c, j->val ? j->val : c->o.data, (oct_data_options){.split = split, .held_out = !j->val}, held);
+    status = open_set(c, j->val ? j->val : c->o.data, (oct_data_options){.split = split, .held_out = !j->val}, held);
+    return status || !j->val ? status : check_classes(c, j, *train, *held);
 }
 
 /* Ranges of the activations: from a cache, or from some training samples. */
