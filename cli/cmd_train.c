@@ -35,7 +35,7 @@ static void on_signal(int signal_number)
 /* The first signal asks, the second ends the process. */
 static void catch_signals(void)
 {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
 }
@@ -193,51 +193,74 @@ static int check_outputs(const cli *c, const job *j)
     return status;
 }
 
-static void print_result(const cli *c, const job *j, const oct_train_result *r, const cli_monitor *m)
+/* skipped: samples that could not be read. */
+static void print_json(const cli *c, const job *j, const oct_train_result *r, int64_t skipped)
 {
     static const char *const modes[] = {"learned", "calibrated", "ema", "clip"};
-    if (c->o.json) {
-        cJSON *root = cJSON_CreateObject();
-        cJSON_AddStringToObject(root, "model", c->args[0]);
+    cJSON *root = cJSON_CreateObject();
+    cJSON_AddStringToObject(root, "model", c->args[0]);
+    if (r->stopped)
+        cJSON_AddNullToObject(root, "output");
+    else
         cJSON_AddStringToObject(root, "output", j->output);
-        cJSON_AddBoolToObject(root, "float", j->float_only);
-        if (!j->float_only) {
-            cJSON_AddNumberToObject(root, "wbits", (double)j->wbits);
-            cJSON_AddNumberToObject(root, "abits", (double)j->abits);
-            cJSON_AddStringToObject(root, "scale_mode", modes[j->train.scales]);
-        }
-        cJSON_AddNumberToObject(root, "ptq_top1", r->ptq_top1);
-        cJSON_AddNumberToObject(root, "best_top1", r->best_top1);
-        cJSON_AddNumberToObject(root, "best_epoch", (double)r->best_epoch);
-        cJSON_AddNumberToObject(root, "epochs", (double)r->epochs);
-        cJSON_AddNumberToObject(root, "steps", (double)r->steps);
-        cJSON_AddNumberToObject(root, "rollbacks", (double)r->rollbacks);
-        cJSON_AddNumberToObject(root, "seconds", r->seconds);
-        cli_print_json(root);
-    } else if (!c->o.quiet) {
-        cli_curve_print(&m->curve);
-        printf("\n%s: top-1 %.2f %% on held-out data after epoch %lld, %.2f %% at the start%s; %.0f s\n", j->output, r->best_top1, (long long)r->best_epoch, r->ptq_top1,
-               j->float_only ? "" : " (PTQ)", r->seconds);
+    cJSON_AddBoolToObject(root, "float", j->float_only);
+    if (!j->float_only) {
+        cJSON_AddNumberToObject(root, "wbits", (double)j->wbits);
+        cJSON_AddNumberToObject(root, "abits", (double)j->abits);
+        cJSON_AddStringToObject(root, "scale_mode", modes[j->train.scales]);
     }
+    cJSON_AddNumberToObject(root, "ptq_top1", r->ptq_top1);
+    cJSON_AddNumberToObject(root, "best_top1", r->best_top1);
+    cJSON_AddNumberToObject(root, "best_epoch", (double)r->best_epoch);
+    cJSON_AddNumberToObject(root, "epochs", (double)r->epochs);
+    cJSON_AddNumberToObject(root, "steps", (double)r->steps);
+    cJSON_AddNumberToObject(root, "rollbacks", (double)r->rollbacks);
+    cJSON_AddBoolToObject(root, "stopped", r->stopped);
+    cJSON_AddNumberToObject(root, "skipped", (double)skipped);
+    cJSON_AddNumberToObject(root, "seconds", r->seconds);
+    cli_print_json(root);
 }
 
-static int report_stop(const cli *c, const job *j)
+static void print_text(const job *j, const oct_train_result *r, const cli_monitor *m)
 {
-    cli_note(c, "stopped; the same command with --resume goes on from '%s'", j->checkpoint_dir);
-    return 128 + stopped_by;
+    cli_curve_print(&m->curve);
+    printf("\n%s: top-1 %.2f %% on held-out data after epoch %lld, %.2f %% at the start%s; %.0f s\n", j->output, r->best_top1, (long long)r->best_epoch, r->ptq_top1,
+           j->float_only ? "" : " (PTQ)", r->seconds);
 }
 
-static int finish(const cli *c, const job *j, const oct_preprocess *pre, oct_model *trained, const oct_train_result *result, const cli_monitor *m)
+static oct_status save(const cli *c, const job *j, const oct_preprocess *pre, oct_model *trained)
 {
-    oct_status s = OCT_OK;
-    if (c->o.data && oct_model_get_metadata(trained, CLI_PREPROCESS_KEY) == NULL)
-        s = cli_keep_preprocess(trained, pre);
-    if (s == OCT_OK)
-        s = oct_model_save(trained, j->output);
+    if (c->o.data && oct_model_get_metadata(trained, CLI_PREPROCESS_KEY) == NULL) {
+        const oct_status s = cli_keep_preprocess(trained, pre);
+        if (s != OCT_OK)
+            return s;
+    }
+    return oct_model_save(trained, j->output);
+}
+
+/* What is left to do when oct_train is back: the model, the picture, what the run came to. An error of the log was reported when it happened. */
+static int finish(const cli *c, const job *j, const oct_preprocess *pre, oct_model *trained, const oct_train_result *r, const cli_monitor *m, int64_t skipped)
+{
+    const oct_status s = r->stopped ? OCT_OK : save(c, j, pre, trained);
+    if (m->status) {
+        cli_note(c, r->stopped ? "stopped; the same command with --resume goes on" : s == OCT_OK ? "the model was written, the log is cut off" : "the model was not written");
+        return m->status;
+    }
     if (s != OCT_OK)
         return cli_report(c, s);
-    print_result(c, j, result, m);
-    return j->plot ? cli_curve_plot(c, &m->curve, j->plot) : 0;
+    if (!r->stopped && j->plot) {
+        const int status = cli_curve_plot(c, &m->curve, j->plot);
+        if (status)
+            return status;
+    }
+    if (c->o.json)
+        print_json(c, j, r, skipped);
+    else if (!r->stopped && !c->o.quiet)
+        print_text(j, r, m);
+    if (!r->stopped)
+        return 0;
+    cli_note(c, "stopped; the same command with --resume goes on from '%s'", j->checkpoint_dir);
+    return 128 + stopped_by;
 }
 
 static int train(cli *c, job *j)
@@ -259,7 +282,7 @@ static int train(cli *c, job *j)
     if (!status && (s = oct_model_load(c->args[0], &subject.model)) != OCT_OK)
         status = cli_report(c, s);
     if (status || (status = cli_preprocess(c, &subject, NULL, &pre)) || (status = open_sets(c, j, &train_set, &held_set)) ||
-        (status = cli_monitor_open(&monitor, c, leads ? j->log : NULL, j->resume, &stop)) || (status = obtain_ranges(c, j, subject.model, &pre, &ranges)))
+        (status = cli_monitor_open(&monitor, c, leads ? j->log : NULL, j->resume, j->checkpoint_dir ? &stop : NULL)) || (status = obtain_ranges(c, j, subject.model, &pre, &ranges)))
         goto done;
     if (j->checkpoint_dir)
         catch_signals();
@@ -267,13 +290,12 @@ static int train(cli *c, job *j)
     j->train.event = cli_monitor_event;
     j->train.user = &monitor;
     s = oct_train(subject.model, ranges, train_set, held_set, &pre, &j->train, &trained, &result);
-    if (monitor.status)
-        status = monitor.status;
-    else if (s != OCT_OK)
-        status = cli_report(c, s);
-    else if (leads)
-        status = result.stopped ? report_stop(c, j) : finish(c, j, &pre, trained, &result, &monitor);
     cli_note_faults(c, train_set);
+    cli_note_faults(c, held_set);
+    if (s != OCT_OK)
+        status = monitor.status ? monitor.status : cli_report(c, s);
+    else if (leads)
+        status = finish(c, j, &pre, trained, &result, &monitor, oct_dataset_fault_count(train_set) + oct_dataset_fault_count(held_set));
 done:
     cli_monitor_close(&monitor);
     oct_model_destroy(trained);

@@ -12,7 +12,8 @@
 static void fail(cli_monitor *m, int status)
 {
     m->status = m->status ? m->status : status;
-    *m->stop = 1;
+    if (m->stop)
+        *m->stop = 1;
 }
 
 int cli_monitor_open(cli_monitor *m, const cli *c, const char *log_path, bool append, volatile sig_atomic_t *stop)
