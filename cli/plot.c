@@ -109,12 +109,13 @@ static void draw_scales(FILE *f, double y, const cli_curve *c, double *x, double
         for (int64_t s = 0; s < c->scale_count; s++)
             include(c->epochs[i].scales[s] / c->epochs[0].scales[s], &p.v0, &p.v1);
     }
-    begin(&p, "scales of the activations, relative to their start (from first layer, dark, to last)", "epoch");
+    begin(&p, "scales of the activations, relative to their start (first layer blue, last orange)", "epoch");
     for (int64_t s = 0; s < c->scale_count; s++) {
         char style[96];
         for (int64_t i = 0; i < n; i++)
             v[i] = c->epochs[i].scales[s] / c->epochs[0].scales[s];
-        snprintf(style, sizeof style, "stroke:hsl(%d,60%%,%d%%);stroke-width:1.3", (int)(260 - 220 * s / (c->scale_count + 1)), (int)(35 + 25 * s / (c->scale_count + 1)));
+        const int way = (int)(255 * s / (c->scale_count + 1)); /* dark blue to orange */
+        snprintf(style, sizeof style, "stroke:#%02x%02x%02x;stroke-width:1.3", 30 + way * 210 / 255, 40 + way * 110 / 255, 140 - way * 110 / 255);
         polyline(&p, x, v, n, style);
     }
 }

@@ -34,6 +34,19 @@ def minimal(plan, data):
     return subprocess.run([str(MINIMAL), str(plan), str(data)], capture_output=True, text=True, timeout=60)
 
 
+def train(d):
+    program = MINIMAL.with_name("example_train")
+    if not program.exists():
+        return []
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cli"))
+    from trainset import network, pictures
+    pictures(d / "set", 24, 1)
+    network(d / "net.onnx")
+    p = subprocess.run([str(program), str(d / "net.onnx"), str(d / "set"), str(d / "trained.onnx"), "4"], capture_output=True, text=True, timeout=60)
+    quantized = p.returncode == 0 and any(n.op_type == "QuantizeLinear" for n in onnx.load(d / "trained.onnx").graph.node)
+    return [("train: writes a Q/DQ model and says how good it is", quantized and "by PTQ" in p.stdout)]
+
+
 def main():
     results = []
     with tempfile.TemporaryDirectory(prefix="octavo-examples-") as folder:
@@ -52,6 +65,7 @@ def main():
         results.append(("calibrated: every layer reported, those without range with the reason", set(layers) == {"c", "r", "y"} and all(n["precision"] == "int8" or n["reason"] for n in layers.values())))
         results.append(("calibrated: its plan runs", subprocess.run([OCTAVO, "run", d / "c.plan", "--input", f"x={d / 'x.npy'}", "--output-dir", d / "out", "--quiet"]).returncode == 0))
         p = minimal(d / "x.bin", d / "x.bin")
+        results.extend(train(d))
         results.append(("minimal: no plan is status 3 with a message", p.returncode == 3 and "plan" in p.stderr))
     for what, good in results:
         if not good:

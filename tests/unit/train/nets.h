@@ -103,4 +103,83 @@ static inline oct_model *transformer_block(void)
     return finish(&n, net_add(&n, "y", stream, linear(&n, "down", wide, 16, 8)));
 }
 
+/* conv, one operator that sees images with channels last, and what leads back to the output: case 0 ... BETWEEN - 1. */
+enum { BETWEEN = 18 };
+static inline oct_model *between_convs(int i)
+{
+    net n = net_new();
+    oct_value *x = net_input(&n, "x", DIMS(2, 3, 6, 6)), *a = net_conv(&n, "c0", x, 3, 4, 1), *b = net_conv(&n, "c1", x, 3, 4, 1), *y, *parts[2];
+    switch (i) {
+    case 0:
+    case 1:
+        y = net_unary(&n, i ? OCT_OP_AVERAGE_POOL : OCT_OP_MAX_POOL, "y", a);
+        set_ints(&n, y, "kernel_shape", INTS(3, 2));
+        set_ints(&n, y, "strides", INTS(2, 1));
+        set_ints(&n, y, "pads", INTS(1, 0, 1, 1));
+        break;
+    case 2:
+        y = net_unary(&n, OCT_OP_MAX_POOL, "y", a);
+        set_ints(&n, y, "kernel_shape", INTS(1, 1));
+        set_ints(&n, y, "strides", INTS(2, 2));
+        break;
+    case 3:
+    case 4:
+        y = net_op(&n, OCT_OP_CONCAT, "y", 2, a, b, NULL);
+        set_int(&n, y, "axis", i == 3 ? 1 : 2);
+        break;
+    case 5: {
+        oct_value *in[2] = {a, net_ints(&n, "sizes", 2, (int64_t[]){1, 3})};
+        oct_node *node;
+        OK(oct_value_add(n.g, "p0", "p0", &parts[0]));
+        OK(oct_value_add(n.g, "p1", "p1", &parts[1]));
+        OK(oct_node_add(n.g, NULL, OCT_OP_SPLIT, "split", 2, in, 2, parts, &node));
+        OK(oct_node_set_int(n.g, node, "axis", 1));
+        y = net_op(&n, OCT_OP_MUL, "y", 2, parts[1], parts[0], NULL);
+        break;
+    }
+    case 6: {
+        oct_value *in[4] = {a, net_ints(&n, "s", 2, (int64_t[]){1, 1}), net_ints(&n, "e", 2, (int64_t[]){4, 6}), net_ints(&n, "axes", 2, (int64_t[]){1, 3})};
+        oct_node *node;
+        OK(oct_value_add(n.g, "y", "y", &y));
+        OK(oct_node_add(n.g, NULL, OCT_OP_SLICE, "y", 4, in, 1, &y, &node));
+        break;
+    }
+    case 7:
+        y = net_op(&n, OCT_OP_PAD, "y", 2, a, net_ints(&n, "pads", 8, (int64_t[]){0, 1, 2, 0, 0, 2, 0, 1}), NULL);
+        break;
+    case 8:
+        y = transpose(&n, "y", a, INTS(0, 2, 3, 1));
+        break;
+    case 9:
+        return finish(&n, net_gemm(&n, "y", net_unary(&n, OCT_OP_FLATTEN, "flat", a), 144, 5));
+    case 10:
+        y = reshape(&n, "y", a, INTS(2, 6, 4, 6));
+        break;
+    case 11:
+        y = net_op(&n, OCT_OP_ADD, "y", 2, a, net_random(&n, "shift", 1, DIMS(4, 1, 1)), NULL);
+        break;
+    case 12: /* a gate */
+        y = net_op(&n, OCT_OP_MUL, "y", 2, a, net_unary(&n, OCT_OP_SIGMOID, "gate", net_unary(&n, OCT_OP_GLOBAL_AVERAGE_POOL, "mean", b)), NULL);
+        break;
+    case 13:
+        y = net_unary(&n, OCT_OP_SOFTMAX, "y", a);
+        break;
+    case 14:
+        y = net_unary(&n, OCT_OP_HARD_SWISH, "y", batch_norm(&n, "bn", net_conv(&n, "dw", a, 4, 4, 4), 4));
+        break;
+    case 15:
+        y = net_op(&n, OCT_OP_CONV_TRANSPOSE, "y", 2, a, net_random(&n, "w", 0.3f, DIMS(4, 4, 2, 2)), NULL);
+        set_ints(&n, y, "strides", INTS(2, 2));
+        break;
+    case 16:
+        y = net_unary(&n, OCT_OP_RELU, "y", net_add(&n, "sum", net_unary(&n, OCT_OP_RELU, "r", batch_norm(&n, "bn", a, 4)), b));
+        break;
+    default:
+        y = net_add(&n, "y", a, a);
+    }
+    if (i != 10 && i != 8 && i != 13)
+        y = net_conv(&n, "c2", y, i == 3 ? 8 : i == 5 || i == 6 ? 3 : i == 7 ? 7 : 4, 2, 1);
+    return finish(&n, y);
+}
+
 #endif

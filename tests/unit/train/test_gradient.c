@@ -52,6 +52,16 @@ static void check_conv(oct_op op, const conv_case *c)
     check(c->what, finish(&n, y), SMOOTH);
 }
 
+static void gradient__channels_last_between_convolutions__matches_differences(void **state)
+{
+    (void)state;
+    for (int i = 0; i < BETWEEN; i++) {
+        char what[32];
+        snprintf(what, sizeof what, "between convolutions, case %d", i);
+        check_with(what, between_convs(i), &(oct_gradient_options){.training = i % 2 == 0}, KINKED);
+    }
+}
+
 static void gradient__conv__matches_differences(void **state)
 {
     (void)state;
@@ -420,6 +430,7 @@ static void gradient__bad_options__refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gradient__channels_last_between_convolutions__matches_differences),
         cmocka_unit_test(gradient__conv__matches_differences),
         cmocka_unit_test(gradient__conv_transpose__matches_differences),
         cmocka_unit_test(gradient__conv_whose_input_has_other_users__adds_up),

@@ -114,6 +114,25 @@ static void forward__odd_attributes__equals_the_float_engine(void **state)
     }
 }
 
+static void forward__channels_last_between_convolutions__equals_the_float_engine(void **state)
+{
+    (void)state;
+    for (int i = 0; i < BETWEEN; i++) {
+        oct_model *m = between_convs(i);
+        const double error = against_engine(m, 0);
+        if (!(error < 1e-5))
+            fail_msg("case %d: %g of the largest output", i, error);
+        oct_tape *t = tape_of(m, 0, false, false);
+        oct_tape_value v;
+        int last = 0;
+        for (int64_t k = 0; oct_tape_value_at(t, k, &v); k++)
+            last += v.channels_last;
+        assert_true(last > 0 || i == 13);
+        oct_tape_destroy(t);
+        oct_model_destroy(m);
+    }
+}
+
 static void batch_norm__training__normalizes_by_the_batch_and_moves_the_averages(void **state)
 {
     (void)state;
@@ -316,6 +335,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(forward__small_nets__equals_the_float_engine),
         cmocka_unit_test(forward__odd_attributes__equals_the_float_engine),
+        cmocka_unit_test(forward__channels_last_between_convolutions__equals_the_float_engine),
         cmocka_unit_test(batch_norm__training__normalizes_by_the_batch_and_moves_the_averages),
         cmocka_unit_test(tape__shared_block__two_tapes_of_other_batches_see_one_set_of_values),
         cmocka_unit_test(tape__parameters__are_what_the_list_calls_learnable),
