@@ -18,6 +18,7 @@ void cli_curve_free(cli_curve *c)
     free(c->steps);
     free(c->epochs);
     free(c->scale_names);
+    free(c->rollbacks);
 }
 
 /* Room for one more; false when memory is out. */
@@ -62,7 +63,13 @@ bool cli_curve_add(cli_curve *c, const cJSON *line)
     const double epoch = number(line, "epoch"), step = number(line, "step");
     if (isnan(epoch) || isnan(step))
         return false;
-    if (cJSON_GetObjectItem(line, "event") && !cJSON_GetObjectItem(line, "val_top1"))
+    const char *event = cJSON_GetStringValue(cJSON_GetObjectItem(line, "event"));
+    if (event && strcmp(event, "rollback") == 0) {
+        if (!grow((void **)&c->rollbacks, c->rollback_count, &c->rollback_capacity, sizeof *c->rollbacks))
+            return false;
+        c->rollbacks[c->rollback_count++] = (int64_t)step;
+    }
+    if (event && !cJSON_GetObjectItem(line, "val_top1"))
         return true;
     if (cJSON_GetObjectItem(line, "val_top1")) {
         cli_curve_epoch e = {(int64_t)epoch, (int64_t)step, number(line, "val_top1"), number(line, "loss"), NULL};
@@ -172,7 +179,7 @@ static void print_series(const char *title, const char *unit, const double *v, i
     if (!(lo <= hi))
         return;
     printf("\n%s\n", title);
-    for (int r = ROWS - 1; r >= 0; r--) {
+    for (int r = hi > lo ? ROWS - 1 : 0; r >= 0; r--) {
         printf("%9.3f%s |", lo + (hi - lo) * r / (ROWS - 1), unit);
         for (int k = 0; k < columns; k++) {
             const double x = at_column(v, count, k);

@@ -22,6 +22,8 @@ typedef struct cli_curve {
     int64_t step_count, step_capacity, epoch_count, epoch_capacity;
     char **scale_names;
     int64_t scale_count;
+    int64_t *rollbacks;    /* their steps */
+    int64_t rollback_count, rollback_capacity;
 } cli_curve;
 
 void cli_curve_free(cli_curve *c);

@@ -167,6 +167,26 @@ def a_log_that_is_none_is_refused():
 
 
 @test
+def a_picture_has_its_legend_whatever_the_names():
+    log, plot = WORK / "names.jsonl", WORK / "names.svg"
+    names = ["<&>" * 20, "\u00e9" * 40, "", "fl\x01at", *(f"a name as long as this {k}" for k in range(9))]
+    with log.open("w") as f:
+        for e in range(4):
+            if e:
+                f.write(json.dumps({"epoch": e - 1, "step": e, "loss": None if e == 2 else 1 / e, "lr": 0.1, "images_per_s": 9}) + "\n")
+            f.write(json.dumps({"event": "rollback", "epoch": e, "step": e, "loss": None, "text": "why"}) + "\n")
+            f.write(json.dumps({"epoch": e, "step": e, "val_top1": 100, "loss": 1, "scales": {n: 1 + k * e for k, n in enumerate(names)}}) + "\n")
+    ok("train", "--log", log, "--plot", plot)
+    texts = [t.text or "" for t in xml.parse(plot).getroot().iter("{http://www.w3.org/2000/svg}text")]
+    for want in ("smoothed", "each step", "gone back", "trained", "start (PTQ)", "(of 13, moved most)"):
+        assert want in texts, (want, texts)
+    assert not any(t.replace(".", "").isdigit() and 100.5 < float(t) < 110 for t in texts), texts
+    log.write_text(json.dumps({"epoch": 0, "step": 1, "loss": 2}) + "\n")  # a log that is cut short
+    ok("train", "--log", log, "--plot", plot)
+    xml.parse(plot)
+
+
+@test
 def logs_and_pictures_go_to_devices_too():
     d = ["train", FLOAT, "--data", SET, "--val", TEST, *COMMON, "--epochs", 1, "--quiet", "-o", WORK / "dev.onnx"]
     if not Path("/dev/full").exists():
