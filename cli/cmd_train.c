@@ -14,7 +14,7 @@ typedef struct job {
     /* options */
     const char *output, *val, *scale_mode, *init, *augment, *checkpoint_dir, *log, *plot, *loss, *optimizer, *schedule, *export_as, *cache;
     int64_t epochs, wbits, abits, freeze_bn, reestimate_bn, checkpoint_every, micro_batch, calibration_samples;
-    double lr, val_split, smoothing, temperature, distill_share, momentum, weight_decay, max_norm, scale_lr, average, warmup, every, factor, last;
+    double lr, val_split, smoothing, temperature, distill_share, momentum, weight_decay, max_norm, scale_lr, dampening, average, warmup, every, factor, last;
     bool per_tensor, distill, float_only, bf16, resume, narrow_edges;
     cli_calibration calibration;
     /* made of them */
@@ -117,6 +117,7 @@ static int take_options(const cli *c, job *j)
     set(&t->weight_decay, j->weight_decay);
     set(&t->max_norm, j->max_norm);
     set(&t->scale_rate, j->scale_lr);
+    set(&t->dampening, j->dampening);
     set(&t->average, j->average);
     set(&t->warmup, j->warmup);
     set(&t->every, j->every);
@@ -328,7 +329,7 @@ static int plot_log(const cli *c, const job *j)
 int cmd_train(int argc, char **argv)
 {
     job j = {.epochs = -1, .wbits = 8, .abits = 8, .freeze_bn = -1, .calibration_samples = 512, .val_split = 0.1};
-    double *const unset[] = {&j.lr, &j.smoothing, &j.temperature, &j.distill_share, &j.momentum, &j.weight_decay, &j.max_norm, &j.scale_lr, &j.average,
+    double *const unset[] = {&j.lr, &j.smoothing, &j.temperature, &j.distill_share, &j.momentum, &j.weight_decay, &j.max_norm, &j.scale_lr, &j.dampening, &j.average,
                              &j.warmup, &j.every, &j.factor, &j.last};
     for (size_t i = 0; i < sizeof unset / sizeof *unset; i++)
         *unset[i] = NAN;
@@ -356,6 +357,7 @@ int cmd_train(int argc, char **argv)
         {"--weight-decay", NULL, CLI_NUMBER, &j.weight_decay, "X", "of weights, not of scales, biases and norms (default: 1e-4; from scratch 5e-4)", 0, 0},
         {"--max-norm", NULL, CLI_NUMBER, &j.max_norm, "X", "gradients are scaled down to this norm (default: never)", 0, 0},
         {"--scale-lr", NULL, CLI_NUMBER, &j.scale_lr, "X", "learning rate of scales, times --lr (default: 1)", 0, 0},
+        {"--dampening", NULL, CLI_NUMBER, &j.dampening, "X", "depthwise weights of 4 bits and less are drawn to the middle of their codes (default: 0.1)", 0, 0},
         {"--ema", NULL, CLI_NUMBER, &j.average, "X", "decay of a moving average of the weights, which is then what is kept (default: none)", 0, 0},
         {"--schedule", NULL, CLI_TEXT, &j.schedule, "NAME", "cosine (default), step or constant", 0, 0},
         {"--warmup", NULL, CLI_NUMBER, &j.warmup, "EPOCHS", "the rate rises from 0 (default: 0; from scratch 1)", 0, 0},

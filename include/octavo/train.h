@@ -94,6 +94,7 @@ typedef struct oct_train_options {
     double temperature, distill_share; /* share of the teacher's term with labels, in [0, 1]; 1 without labels */
     oct_train_optimizer optimizer;
     double momentum, weight_decay, max_norm, scale_rate; /* max_norm 0 = no clipping of gradients; scale_rate: times rate, for scales */
+    double dampening;                  /* depthwise weights of 4 bits and less are drawn to the middle of their codes, the more the later: strength at the end; 0 = not */
     double average;                    /* decay of the weights' moving average that is evaluated and kept; 0 = none */
     oct_train_schedule schedule;
     double warmup;                     /* epochs */

@@ -254,4 +254,10 @@ void oct_crew_destroy(oct_crew *c)
 
 int oct_crew_threads(const oct_crew *c) { return c->worker_count; }
 int64_t oct_crew_classes(const oct_crew *c) { return c->classes; }
+void oct_crew_set_dampening(oct_crew *c, double strength)
+{
+    for (int i = 0; i < c->worker_count; i++)
+        oct_tape_set_dampening(c->workers[i].tape, strength);
+}
+
 oct_tape *oct_crew_tape(const oct_crew *c) { return c->workers[0].tape; }

@@ -34,6 +34,9 @@ int64_t oct_crew_classes(const oct_crew *c); /* elements of the first output, on
 /* A tape over the shared values and the summed gradients, for looking and changing between steps. */
 oct_tape *oct_crew_tape(const oct_crew *c);
 
+/* From the next step on; see oct_tape_set_dampening. */
+void oct_crew_set_dampening(oct_crew *c, double strength);
+
 /* Mean loss of the batch (all * micro-batch samples, over all processes), its gradients in the tape's block, with them the means of what the statistics measured.
  * learn false: statistics only, no loss. normalize: BatchNormalization by the batch. CONTENT for labels outside the classes. */
 oct_status oct_crew_step(oct_crew *c, const oct_batch *batch, bool normalize, bool learn, double *loss);

@@ -6,6 +6,8 @@
  *   learned (Esser et al. 2020, arXiv 1902.08153):  ds = g sum dy (rne(v) - v inside, the limit itself outside),  g = 1 / sqrt(n q)
  *   clip (Choi et al. 2018, arXiv 1805.06085): the limit a = s q is what is learned, da = sum of dy at the upper limit minus that at the lower;
  *          ds = da / q moves it as a step of the same rate on a would
+ * Dampening of strength d (Nagel et al. 2022, arXiv 2203.11086): the loss gets d k sum (x - y)^2 over the elements inside, y taken as constant, which draws weights away from
+ * the edges between codes, where they would jump to and fro; k is the node's own share.
  * q = max(hi - z, z - lo); n = elements of a sample of an activation, of a channel of weights. ema: dscale and dzero hold the batch's extremes. */
 #include "train/fake_quant.h"
 
@@ -34,13 +36,15 @@ oct_status oct_fake_quant_add(oct_graph *g, const char *name, oct_value *x, oct_
     OCT_TRY(oct_node_set_int(g, n, "lo", q->lo));
     OCT_TRY(oct_node_set_int(g, n, "hi", q->hi));
     OCT_TRY(oct_node_set_int(g, n, "axis", q->axis));
+    if (q->dampen > 0)
+        OCT_TRY(oct_node_set_float(g, n, "dampen", q->dampen));
     return oct_node_set_int(g, n, "mode", q->mode);
 }
 
 void oct_fake_quant_read(const oct_node *n, oct_fake_quant *out)
 {
     *out = (oct_fake_quant){(int32_t)oct_node_int(n, "lo", 0), (int32_t)oct_node_int(n, "hi", 255), (int)oct_node_int(n, "axis", -1),
-                            (oct_scale_mode)oct_node_int(n, "mode", OCT_SCALES_LEARNED)};
+                            (oct_scale_mode)oct_node_int(n, "mode", OCT_SCALES_LEARNED), oct_node_float(n, "dampen", 0)};
 }
 
 /* --- one run of elements with one scale: the rest is in vector.h --- */
@@ -116,14 +120,28 @@ static double backward_channel(oct_diff_node *d, int64_t channel, limits l, bool
     return sum;
 }
 
+static void dampen(oct_diff_node *d, int64_t channel, limits l, double strength)
+{
+    const fake_state *s = d->state;
+    const float pull = (float)(2 * strength);
+    for (int64_t o = 0; o < s->outer; o++) {
+        const int64_t at = (o * s->channels + channel) * s->inner;
+        const float *x = d->in[X]->data + at, *y = d->out[0]->data + at;
+        for (int64_t i = 0; i < s->inner; i++)
+            if (x[i] / l.scale >= l.lo && x[i] / l.scale <= l.hi)
+                d->in[X]->grad[at + i] += pull * (x[i] - y[i]);
+    }
+}
+
 oct_status oct_diff_backward_fake_quant(oct_tape *t, oct_diff_node *d)
 {
     const fake_state *s = d->state;
     const bool fresh = oct_diff_fresh(d->in[X]);
-    (void)t;
     for (int64_t c = 0; c < s->channels; c++) {
         const limits l = limits_of(d, c);
         const double sum = backward_channel(d, c, l, fresh), q = fmax((double)l.hi, -(double)l.lo);
+        if (s->q.dampen > 0 && t->dampening > 0 && d->in[X]->grad)
+            dampen(d, c, l, t->dampening * (double)s->q.dampen);
         if (s->q.mode == OCT_SCALES_LEARNED)
             d->in[SCALE]->grad[c] += (float)(sum / sqrt(s->norm * q));
         if (s->q.mode == OCT_SCALES_CLIP)

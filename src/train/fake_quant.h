@@ -9,6 +9,7 @@ typedef struct oct_fake_quant {
     int32_t lo, hi;       /* codes */
     int axis;             /* of the scales; -1 = one scale */
     oct_scale_mode mode;  /* how this one's scale moves; EMA is for activations only */
+    float dampen;         /* share of the tape's dampening that each element feels; 0 = none */
 } oct_fake_quant;
 
 /* y = FakeQuant(x, scale, zero), appended to g. scale, zero: constants of one element or of x's axis. */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "build/build.h"
 #include "opt/form.h"
+#include "train/diff.h"
 #include "train/qat_impl.h"
 
 /* --- graphs --- */
@@ -171,7 +172,7 @@ static oct_status add_wide(plan *p, int64_t i, oct_value *x)
     oct_qat *q = p->q;
     oct_qat_point *at = &q->points[i];
     const int32_t group = at->group;
-    const oct_fake_quant f = {q->scheme == OCT_SCHEME_AFFINE ? 0 : -128, q->scheme == OCT_SCHEME_AFFINE ? 255 : 127, -1, q->opts.mode};
+    const oct_fake_quant f = {q->scheme == OCT_SCHEME_AFFINE ? 0 : -128, q->scheme == OCT_SCHEME_AFFINE ? 255 : 127, -1, q->opts.mode, 0};
     const float zero = (float)p->params[group].zero;
     char *name;
     if (!p->group_scale[group]) {
@@ -191,7 +192,7 @@ static oct_status add_narrow(plan *p, int64_t i, oct_value *x)
 {
     oct_qat *q = p->q;
     oct_qat_point *at = &q->points[i];
-    const oct_fake_quant f = {0, (1 << q->opts.activation_bits) - 1, -1, q->opts.mode};
+    const oct_fake_quant f = {0, (1 << q->opts.activation_bits) - 1, -1, q->opts.mode, 0};
     const float one = 1, none = 0;
     oct_value *scale, *zero;
     char *name;
@@ -257,6 +258,15 @@ static double absmax(const oct_qat_weights *w, const float *data, int64_t scale)
     return most;
 }
 
+/* Few weights feed an output of a depthwise convolution, so each jump between codes shows: these are held still, by the mean over an output's weights. */
+static float dampening_share(const oct_node *n, int bits)
+{
+    const oct_shape *w = &n->inputs[1]->shape;
+    if (n->op != OCT_OP_CONV || bits > 4 || w->dim[1] != 1 || oct_node_int(n, "group", 1) == 1)
+        return 0;
+    return 1 / (float)oct_diff_product(w, 1, w->rank);
+}
+
 static oct_status add_weights(plan *p, const oct_qedge *e)
 {
     oct_qat *q = p->q;
@@ -288,7 +298,7 @@ static oct_status add_weights(plan *p, const oct_qedge *e)
         w->ratio[c] = most > 0 ? (float)((double)scale[c] / most) : 0;
     }
     const bool follows = q->opts.mode == OCT_SCALES_EMA || q->opts.mode == OCT_SCALES_CLIP;
-    const oct_fake_quant f = {w->lo, w->hi, w->count == 1 ? -1 : axis, follows ? OCT_SCALES_CALIBRATED : q->opts.mode};
+    const oct_fake_quant f = {w->lo, w->hi, w->count == 1 ? -1 : axis, follows ? OCT_SCALES_CALIBRATED : q->opts.mode, dampening_share(n, bits)};
     OCT_TRY(constant(q->graph, n->name, "weights_scale", w->count, w->count == 1, scale, &scales));
     OCT_TRY(constant(q->graph, n->name, "weights_zero", w->count, w->count == 1, zero, &zeros));
     OCT_TRY(oct_arena_printf(q->arena, &name, "%s_weights_quantizer", n->name));

@@ -25,6 +25,7 @@ void oct_train_default(oct_train_options *o)
                              .momentum = 0.9,
                              .weight_decay = scratch ? 5e-4 : 1e-4,
                              .scale_rate = 1,
+                             .dampening = 0.1,
                              .warmup = scratch ? 1 : 0,
                              .every = 30,
                              .factor = 0.1,
@@ -69,7 +70,7 @@ static oct_status check_numbers(const oct_train_options *o)
         return oct_fail(OCT_ERR_USAGE, "fresh weights are for float training: a quantized network starts from trained ones");
     if (o->distill && o->kaiming)
         return oct_fail(OCT_ERR_USAGE, "distillation needs the model's own weights as teacher: it does not go with fresh ones");
-    if (!(o->distill_share >= 0 && o->distill_share <= 1) || !(o->warmup >= 0) || !(o->scale_rate >= 0) || !(o->temperature > 0) || o->micro_batch < 0 ||
+    if (!(o->distill_share >= 0 && o->distill_share <= 1) || !(o->dampening >= 0) || !(o->warmup >= 0) || !(o->scale_rate >= 0) || !(o->temperature > 0) || o->micro_batch < 0 ||
         o->reestimate_bn < 0 || o->checkpoint_every < 0 || o->threads < 0)
         return oct_fail(OCT_ERR_USAGE, "a number of the training options is outside its range");
     if (o->peers && (o->peers->size < 1 || o->peers->rank < 0 || o->peers->rank >= o->peers->size))
@@ -368,7 +369,7 @@ static oct_status make_fingerprint(oct_run *r)
                     o->per_tensor, o->scales);
     oct_text_printf(&t, "loss %d %.17g, distill %d %.17g %.17g; optimizer %d %.17g %.17g %.17g %.17g %.17g; ", o->loss, o->smoothing, o->distill, o->temperature,
                     o->distill_share, o->optimizer, o->momentum, o->weight_decay, o->max_norm, o->scale_rate, o->average);
-    oct_text_printf(&t, "schedule %d %.17g %.17g %.17g %.17g; norm %lld %lld; ", o->schedule, o->warmup, o->last, o->every, o->factor, (long long)o->freeze_bn,
+    oct_text_printf(&t, "schedule %d %.17g %.17g %.17g %.17g; dampening %.17g, norm %lld %lld; ", o->schedule, o->warmup, o->last, o->every, o->factor, o->dampening, (long long)o->freeze_bn,
                     (long long)o->reestimate_bn);
     oct_text_printf(&t, "augment %d %d %d %g %g %g %d %g; data %lld %lld", a->crop, a->reflect, a->flip, (double)a->brightness, (double)a->contrast, (double)a->saturation,
                     a->cutout, (double)a->mixup, (long long)oct_dataset_count(r->train), (long long)oct_dataset_count(r->held));

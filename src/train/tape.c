@@ -268,6 +268,7 @@ void oct_tape_destroy(oct_tape *t)
 /* --- looking --- */
 
 void oct_tape_set_training(oct_tape *t, bool training) { t->training = training; }
+void oct_tape_set_dampening(oct_tape *t, double strength) { t->dampening = strength; }
 
 void oct_tape_get_block(const oct_tape *t, oct_tape_block *out) { *out = t->block; }
 

@@ -44,6 +44,8 @@ oct_status oct_tape_simplify(oct_graph *g);
 oct_status oct_tape_create(const oct_graph *g, const oct_tape_options *opts, oct_tape **out);
 void oct_tape_destroy(oct_tape *t);
 void oct_tape_set_training(oct_tape *t, bool training);
+/* Strength of the pull of weights to the middle of their codes' bins, of quantizers that ask for one (fake_quant.h); 0 at first. */
+void oct_tape_set_dampening(oct_tape *t, double strength);
 
 /* The block in use: the tape's own until another one is set. Setting takes over pointers only; they are borrowed, aligned to 64 bytes. */
 void oct_tape_get_block(const oct_tape *t, oct_tape_block *out);

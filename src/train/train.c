@@ -9,6 +9,7 @@
 #include "onnx/model.h"
 #include "train/run.h"
 
+#define PI 3.14159265358979323846
 enum { WINDOW = 20, FEW = 5, MOST_ROLLBACKS = 8 };
 
 /* --- events --- */
@@ -169,6 +170,7 @@ static oct_status learn(oct_run *r, const oct_batch *batch)
     oct_optimizer_report report = {.applied = false};
     oct_tape *t = oct_crew_tape(r->crew);
     double loss;
+    oct_crew_set_dampening(r->crew, r->opts.dampening * 0.5 * (1 - cos(PI * (double)r->now.step / (double)(r->steps_per_epoch * r->opts.epochs))));
     OCT_TRY(oct_crew_step(r->crew, batch, normalizes(r), true, &loss));
     if (isfinite(loss))
         OCT_TRY(oct_optimizer_step(r->optimizer, rate, &report));

@@ -186,7 +186,8 @@ def tactics__at_random__same_bytes():
         ok("build", q, f"--tactic=random:{seed}", "-o", plan, "--batch", "4", "--quiet")
         kernels |= {s["tactic"] for s in steps(plan) if s["op"] == "Conv"}
         assert answer(plan) == want
-    assert len(kernels) > 2, kernels
+    vnni = "avx512_vnni" in Path("/proc/cpuinfo").read_text()
+    assert len(kernels) > (2 if vnni else 1), kernels  # without it there are the portable kernel and the reference
 
 
 @test

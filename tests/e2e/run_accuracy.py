@@ -15,6 +15,12 @@ script = root.parent / "shared" / "accept" / "foundation.py"
 if not script.exists():
     print("skipped: the shared models and images are not here")
     sys.exit(0)
+sys.path.insert(0, str(root / "tests"))
+from acceptance import has_vnni  # noqa: E402
+
+if not has_vnni():
+    print("skipped: the shared acceptance script is for processors with AVX-512 VNNI")
+    sys.exit(0)
 try:
     import numpy, onnx, onnxruntime, PIL  # noqa: F401, E401
 except ImportError as e:

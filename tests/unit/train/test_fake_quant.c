@@ -58,7 +58,7 @@ static void forward__is_quantize_then_dequantize(void **state)
     } rows[] = {{0, 255, 0}, {0, 255, 113}, {-128, 127, 0}, {0, 15, 0}, {0, 15, 6}, {-8, 7, 0}, {0, 3, 0}};
     for (size_t k = 0; k < sizeof rows / sizeof *rows; k++) {
         const float scale = 1.7f / (float)(rows[k].hi - rows[k].lo);
-        quantized r = make(&(oct_fake_quant){rows[k].lo, rows[k].hi, -1, OCT_SCALES_LEARNED}, &scale, &rows[k].zero, false);
+        quantized r = make(&(oct_fake_quant){rows[k].lo, rows[k].hi, -1, OCT_SCALES_LEARNED, 0}, &scale, &rows[k].zero, false);
         spread(r.x.data, k, 1.3f);
         r.x.data[3] = 0;
         r.x.data[4] = 2.5f * scale; /* a tie */
@@ -82,7 +82,7 @@ static void gradients__are_those_of_the_frozen_residual(void **state)
 {
     (void)state;
     const float scale[3] = {0.11f, 0.05f, 0.23f}, zero[3] = {0, 0, 0};
-    const oct_fake_quant q = {-8, 7, 1, OCT_SCALES_LEARNED};
+    const oct_fake_quant q = {-8, 7, 1, OCT_SCALES_LEARNED, 0};
     quantized r = make(&q, scale, zero, false);
     float seed[COUNT];
     spread(r.x.data, 3, 1);
@@ -109,7 +109,7 @@ static void weights__gradient_scale_counts_a_channel(void **state)
 {
     (void)state;
     const float scale[3] = {0.11f, 0.05f, 0.23f}, zero[3] = {0, 0, 0};
-    quantized r = make(&(oct_fake_quant){-8, 7, 1, OCT_SCALES_LEARNED}, scale, zero, true);
+    quantized r = make(&(oct_fake_quant){-8, 7, 1, OCT_SCALES_LEARNED, 0}, scale, zero, true);
     float seed[COUNT];
     for (int i = 0; i < COUNT; i++)
         seed[i] = 1;
@@ -131,7 +131,7 @@ static void clip__only_what_is_clipped_moves_the_limit(void **state)
 {
     (void)state;
     const float scale = 0.04f, zero = 0;
-    quantized r = make(&(oct_fake_quant){0, 15, -1, OCT_SCALES_CLIP}, &scale, &zero, false);
+    quantized r = make(&(oct_fake_quant){0, 15, -1, OCT_SCALES_CLIP, 0}, &scale, &zero, false);
     float seed[COUNT];
     double limit = 0;
     spread(r.x.data, 5, 1);
@@ -148,7 +148,7 @@ static void ema__holds_the_extremes_of_the_batch(void **state)
 {
     (void)state;
     const float scale = 0.01f, zero = 100;
-    quantized r = make(&(oct_fake_quant){0, 255, -1, OCT_SCALES_EMA}, &scale, &zero, false);
+    quantized r = make(&(oct_fake_quant){0, 255, -1, OCT_SCALES_EMA, 0}, &scale, &zero, false);
     float seed[COUNT], least = 0, most = 0;
     spread(r.x.data, 7, 1);
     spread(seed, 8, 1);
@@ -164,11 +164,39 @@ static void ema__holds_the_extremes_of_the_batch(void **state)
     drop(&r);
 }
 
+static void dampening__draws_what_is_inside_to_its_code(void **state)
+{
+    (void)state;
+    const float scale[3] = {0.11f, 0.05f, 0.23f}, zero[3] = {0, 0, 0};
+    quantized r = make(&(oct_fake_quant){-8, 7, 1, OCT_SCALES_LEARNED, 0.25f}, scale, zero, true);
+    float seed[COUNT] = {0};
+    int moved = 0;
+    oct_tape_set_dampening(r.t, 0.4);
+    OK(oct_tape_forward(r.t));
+    OK(oct_tape_backward(r.t, (const float *const[]){seed}));
+    for (int i = 0; i < COUNT; i++) {
+        const float s = scale[i / 5 % 3];
+        const int32_t q = oct_quantize(r.x.data[i], s, 0, -8, 7);
+        const bool inside = fabsf(r.x.data[i] / s) <= 7;
+        const double want = 2 * 0.4 * 0.25 * ((double)r.x.data[i] - (double)oct_dequantize(q, s, 0));
+        if (inside)
+            assert_true(fabs((double)r.x.grad[i] - want) < 1e-6);
+        if (r.x.data[i] / s > 7)
+            assert_true(r.x.grad[i] == 0);
+        moved += r.x.grad[i] != 0;
+    }
+    assert_true(moved > 20);
+    oct_tape_set_dampening(r.t, 0);
+    OK(oct_tape_backward(r.t, (const float *const[]){seed}));
+    assert_true(r.x.grad[0] == 0);
+    drop(&r);
+}
+
 static void calibrated__scale_has_no_gradient(void **state)
 {
     (void)state;
     const float scale = 0.01f, zero = 0;
-    quantized r = make(&(oct_fake_quant){0, 255, -1, OCT_SCALES_CALIBRATED}, &scale, &zero, false);
+    quantized r = make(&(oct_fake_quant){0, 255, -1, OCT_SCALES_CALIBRATED, 0}, &scale, &zero, false);
     float seed[COUNT];
     spread(r.x.data, 7, 1);
     spread(seed, 8, 1);
@@ -186,6 +214,7 @@ int main(void)
         cmocka_unit_test(weights__gradient_scale_counts_a_channel),
         cmocka_unit_test(clip__only_what_is_clipped_moves_the_limit),
         cmocka_unit_test(ema__holds_the_extremes_of_the_batch),
+        cmocka_unit_test(dampening__draws_what_is_inside_to_its_code),
         cmocka_unit_test(calibrated__scale_has_no_gradient),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
