@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "calibration.h"
 #include "monitor.h"
+#include "output.h"
 #include "peers.h"
 
 typedef struct job {
@@ -35,7 +35,7 @@ static void on_signal(int signal_number)
 /* The first signal asks, the second ends the process. */
 static void catch_signals(void)
 {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND | SA_RESTART};
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
 }
@@ -136,13 +136,25 @@ static int open_set(const cli *c, const char *path, oct_data_options o, oct_data
     return s == OCT_OK ? 0 : cli_report(c, s);
 }
 
+/* A class is the rank of its folder: a folder more or less in one of the sets gives all behind it another label. */
+static int check_classes(const cli *c, const job *j, const oct_dataset *train, const oct_dataset *held)
+{
+    for (int64_t i = 0; i < oct_dataset_class_count(train) && i < oct_dataset_class_count(held); i++) {
+        const char *a = oct_dataset_class_name(train, i), *b = oct_dataset_class_name(held, i);
+        if (*a && *b && strcmp(a, b) != 0)
+            return cli_error(c, OCT_ERR_CONTENT, "class %lld is '%s' in '%s' and '%s' in '%s'", (long long)i, a, c->o.data, b, j->val);
+    }
+    return 0;
+}
+
 static int open_sets(const cli *c, const job *j, oct_dataset **train, oct_dataset **held)
 {
     const double split = j->val ? 0 : j->val_split;
     int status = open_set(c, c->o.data, (oct_data_options){.split = split, .limit = c->o.limit}, train);
     if (status)
         return status;
-    return open_set(c, j->val ? j->val : c->o.data, (oct_data_options){.split = split, .held_out = !j->val}, held);
+    status = open_set(c, j->val ? j->val : c->o.data, (oct_data_options){.split = split, .held_out = !j->val}, held);
+    return status || !j->val ? status : check_classes(c, j, *train, *held);
 }
 
 /* Ranges of the activations: from a cache, or from some training samples. */
@@ -151,6 +163,9 @@ static int obtain_ranges(const cli *c, job *j, const oct_model *model, const oct
     int64_t samples, skipped;
     oct_dataset *set_of = NULL;
     oct_calibrator *cal = NULL;
+    cli calibrating = *c;
+    calibrating.o.batch = 0; /* --batch is that of a step; calibration keeps every tensor of its batch, and its result does not depend on it */
+    j->quant.batch = 0;
     if (j->float_only)
         return 0;
     if (j->cache)
@@ -158,7 +173,7 @@ static int obtain_ranges(const cli *c, job *j, const oct_model *model, const oct
     int status = open_set(c, c->o.data, (oct_data_options){.split = j->val ? 0 : j->val_split, .limit = j->calibration_samples}, &set_of);
     oct_status s = status ? OCT_OK : oct_calibrator_create(model, &j->quant, &cal);
     if (!status && s == OCT_OK)
-        status = cli_calibrate_set(c, cal, model, pre, set_of, &skipped);
+        status = cli_calibrate_set(&calibrating, cal, model, pre, set_of, &skipped);
     if (!status && s == OCT_OK)
         s = oct_calibrator_solve(cal, out);
     oct_calibrator_destroy(cal);
@@ -168,63 +183,85 @@ static int obtain_ranges(const cli *c, job *j, const oct_model *model, const oct
 
 /* --- results --- */
 
-static int check_output(const cli *c, const char *path)
+/* What could not be written at the end would be lost. */
+static int check_outputs(const cli *c, const job *j)
 {
-    char folder[4096];
-    snprintf(folder, sizeof folder, "%s", path);
-    char *slash = strrchr(folder, '/');
-    if (slash)
-        slash[slash == folder] = '\0';
-    if (access(slash ? folder : ".", W_OK) == 0)
-        return 0;
-    return cli_error(c, OCT_ERR_IO, "the folder of '%s' cannot be written", path);
+    int status = cli_output_check(c, j->output);
+    if (!status && j->plot)
+        status = cli_output_check(c, j->plot);
+    if (!status && j->checkpoint_dir)
+        status = cli_output_check_folder(c, j->checkpoint_dir);
+    return status;
 }
 
-static void print_result(const cli *c, const job *j, const oct_train_result *r, const cli_monitor *m)
+/* skipped: samples that could not be read. */
+static void print_json(const cli *c, const job *j, const oct_train_result *r, int64_t skipped)
 {
     static const char *const modes[] = {"learned", "calibrated", "ema", "clip"};
-    if (c->o.json) {
-        cJSON *root = cJSON_CreateObject();
-        cJSON_AddStringToObject(root, "model", c->args[0]);
+    cJSON *root = cJSON_CreateObject();
+    cJSON_AddStringToObject(root, "model", c->args[0]);
+    if (r->stopped)
+        cJSON_AddNullToObject(root, "output");
+    else
         cJSON_AddStringToObject(root, "output", j->output);
-        cJSON_AddBoolToObject(root, "float", j->float_only);
-        if (!j->float_only) {
-            cJSON_AddNumberToObject(root, "wbits", (double)j->wbits);
-            cJSON_AddNumberToObject(root, "abits", (double)j->abits);
-            cJSON_AddStringToObject(root, "scale_mode", modes[j->train.scales]);
-        }
-        cJSON_AddNumberToObject(root, "ptq_top1", r->ptq_top1);
-        cJSON_AddNumberToObject(root, "best_top1", r->best_top1);
-        cJSON_AddNumberToObject(root, "best_epoch", (double)r->best_epoch);
-        cJSON_AddNumberToObject(root, "epochs", (double)r->epochs);
-        cJSON_AddNumberToObject(root, "steps", (double)r->steps);
-        cJSON_AddNumberToObject(root, "rollbacks", (double)r->rollbacks);
-        cJSON_AddNumberToObject(root, "seconds", r->seconds);
-        cli_print_json(root);
-    } else if (!c->o.quiet) {
-        cli_curve_print(&m->curve);
-        printf("\n%s: top-1 %.2f %% on held-out data after epoch %lld, %.2f %% at the start%s; %.0f s\n", j->output, r->best_top1, (long long)r->best_epoch, r->ptq_top1,
-               j->float_only ? "" : " (PTQ)", r->seconds);
+    cJSON_AddBoolToObject(root, "float", j->float_only);
+    if (!j->float_only) {
+        cJSON_AddNumberToObject(root, "wbits", (double)j->wbits);
+        cJSON_AddNumberToObject(root, "abits", (double)j->abits);
+        cJSON_AddStringToObject(root, "scale_mode", modes[j->train.scales]);
     }
+    cJSON_AddNumberToObject(root, "ptq_top1", r->ptq_top1);
+    cJSON_AddNumberToObject(root, "best_top1", r->best_top1);
+    cJSON_AddNumberToObject(root, "best_epoch", (double)r->best_epoch);
+    cJSON_AddNumberToObject(root, "epochs", (double)r->epochs);
+    cJSON_AddNumberToObject(root, "steps", (double)r->steps);
+    cJSON_AddNumberToObject(root, "rollbacks", (double)r->rollbacks);
+    cJSON_AddBoolToObject(root, "stopped", r->stopped);
+    cJSON_AddNumberToObject(root, "skipped", (double)skipped);
+    cJSON_AddNumberToObject(root, "seconds", r->seconds);
+    cli_print_json(root);
 }
 
-static int report_stop(const cli *c, const job *j)
+static void print_text(const job *j, const oct_train_result *r, const cli_monitor *m)
 {
-    cli_note(c, "stopped; the same command with --resume goes on from '%s'", j->checkpoint_dir);
-    return 128 + stopped_by;
+    cli_curve_print(&m->curve);
+    printf("\n%s: top-1 %.2f %% on held-out data after epoch %lld, %.2f %% at the start%s; %.0f s\n", j->output, r->best_top1, (long long)r->best_epoch, r->ptq_top1,
+           j->float_only ? "" : " (PTQ)", r->seconds);
 }
 
-static int finish(const cli *c, const job *j, const oct_preprocess *pre, oct_model *trained, const oct_train_result *result, const cli_monitor *m)
+static oct_status save(const cli *c, const job *j, const oct_preprocess *pre, oct_model *trained)
 {
-    oct_status s = OCT_OK;
-    if (c->o.data && oct_model_get_metadata(trained, CLI_PREPROCESS_KEY) == NULL)
-        s = cli_keep_preprocess(trained, pre);
-    if (s == OCT_OK)
-        s = oct_model_save(trained, j->output);
+    if (c->o.data && oct_model_get_metadata(trained, CLI_PREPROCESS_KEY) == NULL) {
+        const oct_status s = cli_keep_preprocess(trained, pre);
+        if (s != OCT_OK)
+            return s;
+    }
+    return oct_model_save(trained, j->output);
+}
+
+/* What is left to do when oct_train is back: the model, the picture, what the run came to. An error of the log was reported when it happened. */
+static int finish(const cli *c, const job *j, const oct_preprocess *pre, oct_model *trained, const oct_train_result *r, const cli_monitor *m, int64_t skipped)
+{
+    const oct_status s = r->stopped ? OCT_OK : save(c, j, pre, trained);
+    if (m->status) {
+        cli_note(c, r->stopped ? "stopped; the same command with --resume goes on" : s == OCT_OK ? "the model was written, the log is cut off" : "the model was not written");
+        return m->status;
+    }
     if (s != OCT_OK)
         return cli_report(c, s);
-    print_result(c, j, result, m);
-    return j->plot ? cli_curve_plot(c, &m->curve, j->plot) : 0;
+    if (!r->stopped && j->plot) {
+        const int status = cli_curve_plot(c, &m->curve, j->plot);
+        if (status)
+            return status;
+    }
+    if (c->o.json)
+        print_json(c, j, r, skipped);
+    else if (!r->stopped && !c->o.quiet)
+        print_text(j, r, m);
+    if (!r->stopped)
+        return 0;
+    cli_note(c, "stopped; the same command with --resume goes on from '%s'", j->checkpoint_dir);
+    return 128 + stopped_by;
 }
 
 static int train(cli *c, job *j)
@@ -239,14 +276,14 @@ static int train(cli *c, job *j)
     oct_status s = OCT_OK;
     int status = take_options(c, j);
     if (!status)
-        status = check_output(c, j->output);
+        status = check_outputs(c, j);
     if (!status)
         status = cli_peers_open(c, &j->train.peers);
     const bool leads = !j->train.peers || j->train.peers->rank == 0;
     if (!status && (s = oct_model_load(c->args[0], &subject.model)) != OCT_OK)
         status = cli_report(c, s);
     if (status || (status = cli_preprocess(c, &subject, NULL, &pre)) || (status = open_sets(c, j, &train_set, &held_set)) ||
-        (status = cli_monitor_open(&monitor, c, leads ? j->log : NULL, j->resume, &stop)) || (status = obtain_ranges(c, j, subject.model, &pre, &ranges)))
+        (status = cli_monitor_open(&monitor, c, leads ? j->log : NULL, j->resume, j->checkpoint_dir ? &stop : NULL)) || (status = obtain_ranges(c, j, subject.model, &pre, &ranges)))
         goto done;
     if (j->checkpoint_dir)
         catch_signals();
@@ -254,13 +291,12 @@ static int train(cli *c, job *j)
     j->train.event = cli_monitor_event;
     j->train.user = &monitor;
     s = oct_train(subject.model, ranges, train_set, held_set, &pre, &j->train, &trained, &result);
-    if (monitor.status)
-        status = monitor.status;
-    else if (s != OCT_OK)
-        status = cli_report(c, s);
-    else if (leads)
-        status = result.stopped ? report_stop(c, j) : finish(c, j, &pre, trained, &result, &monitor);
     cli_note_faults(c, train_set);
+    cli_note_faults(c, held_set);
+    if (s != OCT_OK)
+        status = monitor.status ? monitor.status : cli_report(c, s);
+    else if (leads)
+        status = finish(c, j, &pre, trained, &result, &monitor, oct_dataset_fault_count(train_set) + oct_dataset_fault_count(held_set));
 done:
     cli_monitor_close(&monitor);
     oct_model_destroy(trained);

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "output.h"
 
 void cli_curve_free(cli_curve *c)
 {
@@ -17,6 +18,7 @@ void cli_curve_free(cli_curve *c)
     free(c->steps);
     free(c->epochs);
     free(c->scale_names);
+    free(c->rollbacks);
 }
 
 /* Room for one more; false when memory is out. */
@@ -61,7 +63,13 @@ bool cli_curve_add(cli_curve *c, const cJSON *line)
     const double epoch = number(line, "epoch"), step = number(line, "step");
     if (isnan(epoch) || isnan(step))
         return false;
-    if (cJSON_GetObjectItem(line, "event") && !cJSON_GetObjectItem(line, "val_top1"))
+    const char *event = cJSON_GetStringValue(cJSON_GetObjectItem(line, "event"));
+    if (event && strcmp(event, "rollback") == 0) {
+        if (!grow((void **)&c->rollbacks, c->rollback_count, &c->rollback_capacity, sizeof *c->rollbacks))
+            return false;
+        c->rollbacks[c->rollback_count++] = (int64_t)step;
+    }
+    if (event && !cJSON_GetObjectItem(line, "val_top1"))
         return true;
     if (cJSON_GetObjectItem(line, "val_top1")) {
         cli_curve_epoch e = {(int64_t)epoch, (int64_t)step, number(line, "val_top1"), number(line, "loss"), NULL};
@@ -133,21 +141,19 @@ static bool keep_line(void *user, const char *text, const cJSON *line)
 
 int cli_log_cut(const cli *c, const char *path, int64_t step)
 {
-    char temporary[4096];
+    cli_output out = {0};
     long bad;
-    if (access(path, F_OK) != 0)
+    if (!cli_is_regular(path))
         return 0;
-    snprintf(temporary, sizeof temporary, "%s.%ld.tmp", path, (long)getpid());
-    cut k = {fopen(temporary, "w"), step};
-    if (!k.to)
-        return cli_error(c, OCT_ERR_IO, "cannot write '%s': %s", temporary, strerror(errno));
-    const int status = each_line(c, path, keep_line, &k, &bad);
-    const bool written = !ferror(k.to) & (fclose(k.to) == 0);
-    if (status || (written && rename(temporary, path) == 0))
+    int status = cli_output_begin(c, path, &out);
+    if (status)
         return status;
-    const int why = errno;
-    unlink(temporary);
-    return cli_error(c, OCT_ERR_IO, "cannot write '%s': %s", path, strerror(why));
+    cut k = {out.file, step};
+    if ((status = each_line(c, path, keep_line, &k, &bad))) {
+        cli_output_abort(&out);
+        return status;
+    }
+    return cli_output_commit(c, &out);
 }
 
 /* --- text --- */
@@ -173,7 +179,7 @@ static void print_series(const char *title, const char *unit, const double *v, i
     if (!(lo <= hi))
         return;
     printf("\n%s\n", title);
-    for (int r = ROWS - 1; r >= 0; r--) {
+    for (int r = hi > lo ? ROWS - 1 : 0; r >= 0; r--) {
         printf("%9.3f%s |", lo + (hi - lo) * r / (ROWS - 1), unit);
         for (int k = 0; k < columns; k++) {
             const double x = at_column(v, count, k);

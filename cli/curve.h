@@ -22,6 +22,8 @@ typedef struct cli_curve {
     int64_t step_count, step_capacity, epoch_count, epoch_capacity;
     char **scale_names;
     int64_t scale_count;
+    int64_t *rollbacks;    /* their steps */
+    int64_t rollback_count, rollback_capacity;
 } cli_curve;
 
 void cli_curve_free(cli_curve *c);
@@ -30,7 +32,7 @@ bool cli_curve_add(cli_curve *c, const cJSON *line);
 
 /* Read a log. 0 or the exit status; CONTENT names file and line. A torn last line, as a killed run leaves it, does not count. */
 int cli_curve_read(const cli *c, const char *path, cli_curve *out);
-/* Cut a log back to its lines up to `step`, atomically. A missing file is an empty log. 0 or the exit status. */
+/* Cut a log back to its lines up to `step`, atomically. A missing file is an empty log; a device or pipe stays. 0 or the exit status. */
 int cli_log_cut(const cli *c, const char *path, int64_t step);
 
 /* Loss and held-out accuracy over the epochs, some lines of text on stdout. */

@@ -1,6 +1,7 @@
 /* Events of a training run as log lines, progress and points of the curve. */
 #include "monitor.h"
 
+#include "output.h"
 #include "source.h"
 
 #include <errno.h>
@@ -11,7 +12,8 @@
 static void fail(cli_monitor *m, int status)
 {
     m->status = m->status ? m->status : status;
-    *m->stop = 1;
+    if (m->stop)
+        *m->stop = 1;
 }
 
 int cli_monitor_open(cli_monitor *m, const cli *c, const char *log_path, bool append, volatile sig_atomic_t *stop)
@@ -80,7 +82,7 @@ static void go_on(cli_monitor *m, int64_t step)
     fclose(m->log);
     m->log = NULL;
     int status = cli_log_cut(m->c, m->log_path, step);
-    if (!status && access(m->log_path, F_OK) == 0 && cli_file_size(m->log_path) > 0)
+    if (!status && cli_is_regular(m->log_path) && cli_file_size(m->log_path) > 0)
         status = cli_curve_read(m->c, m->log_path, &m->curve);
     if (!status && !(m->log = fopen(m->log_path, "a")))
         status = cli_error(m->c, OCT_ERR_IO, "cannot write the log '%s': %s", m->log_path, strerror(errno));
@@ -91,7 +93,7 @@ static void go_on(cli_monitor *m, int64_t step)
 /* A run that starts anew has no use for the lines of another. */
 static void start_anew(cli_monitor *m)
 {
-    if (m->log && m->append && ftruncate(fileno(m->log), 0) != 0)
+    if (m->log && m->append && cli_is_regular(m->log_path) && ftruncate(fileno(m->log), 0) != 0)
         fail(m, cli_error(m->c, OCT_ERR_IO, "cannot write the log '%s': %s", m->log_path, strerror(errno)));
 }
 

@@ -2,11 +2,15 @@
  * all before. Numbers are little-endian. Nothing is believed before the checksum fits, and no length without a look at what is left. */
 #include "train/checkpoint.h"
 
+#include <dirent.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include "base/file.h"
 #include "base/hash.h"
-#include "base/mem.h"
 
 static const char magic[8] = {'O', 'C', 'T', 'C', 'K', 'P', 'T', '1'};
 enum { WORD = 8, HEAD = sizeof magic + WORD, NAME_MOST = 255 };
@@ -18,45 +22,71 @@ struct oct_checkpoint {
     uint64_t count;
 };
 
-/* --- writing --- */
+/* --- writing: in pieces, since a copy of all would double what training takes --- */
 
-static oct_status put(oct_text *t, const void *data, int64_t size)
+typedef struct writer {
+    oct_file_out *file;
+    oct_hash hash;
+} writer;
+
+static oct_status put(writer *w, const void *data, int64_t size)
 {
-    oct_text_append(t, data, size);
-    return t->status;
+    oct_hash_add(&w->hash, data, (size_t)size);
+    return oct_file_put(w->file, data, size);
 }
 
-static oct_status put_word(oct_text *t, uint64_t v)
+static oct_status put_word(writer *w, uint64_t v)
 {
     unsigned char b[WORD];
     for (int i = 0; i < WORD; i++)
         b[i] = (unsigned char)(v >> 8 * i);
-    return put(t, b, WORD);
+    return put(w, b, WORD);
 }
 
-static oct_status put_items(oct_text *t, const oct_checkpoint_item *items, int64_t count)
+static oct_status put_items(writer *w, const oct_checkpoint_item *items, int64_t count)
 {
-    OCT_TRY(put(t, magic, sizeof magic));
-    OCT_TRY(put_word(t, (uint64_t)count));
+    OCT_TRY(put(w, magic, sizeof magic));
+    OCT_TRY(put_word(w, (uint64_t)count));
     for (int64_t i = 0; i < count; i++) {
         const int64_t length = (int64_t)strlen(items[i].name);
         if (length > NAME_MOST || items[i].bytes < 0)
             return oct_fail(OCT_ERR_INTERNAL, "item %lld of a checkpoint has no fitting name or size", (long long)i);
-        OCT_TRY(put_word(t, (uint64_t)length));
-        OCT_TRY(put_word(t, (uint64_t)items[i].bytes));
-        OCT_TRY(put(t, items[i].name, length));
-        OCT_TRY(put(t, items[i].data, items[i].bytes));
+        OCT_TRY(put_word(w, (uint64_t)length));
+        OCT_TRY(put_word(w, (uint64_t)items[i].bytes));
+        OCT_TRY(put(w, items[i].name, length));
+        OCT_TRY(put(w, items[i].data, items[i].bytes));
     }
-    return put_word(t, oct_hash64(t->data, (size_t)t->size, 0));
+    return put_word(w, oct_hash_value(&w->hash));
+}
+
+/* A killed process leaves "<path>.<pid>.tmp", as large as a checkpoint; those whose process is gone are removed. Nothing depends on it. */
+static void sweep(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const size_t length = strlen(name);
+    char *folder = slash ? strndup(path, (size_t)(slash - path + 1)) : strdup(".");
+    DIR *d = folder ? opendir(folder) : NULL;
+    for (const struct dirent *e; d && (e = readdir(d));) {
+        int pid = 0, used = 0;
+        if (strncmp(e->d_name, name, length) == 0 && sscanf(e->d_name + length, ".%9d.tmp%n", &pid, &used) == 1 && used && !e->d_name[length + (size_t)used] &&
+            pid > 0 && kill(pid, 0) != 0 && errno == ESRCH)
+            unlinkat(dirfd(d), e->d_name, 0);
+    }
+    if (d)
+        closedir(d);
+    free(folder);
 }
 
 oct_status oct_checkpoint_write(const char *path, const oct_checkpoint_item *items, int64_t count)
 {
-    oct_text t = {0};
-    oct_status s = put_items(&t, items, count);
+    writer w = {0};
+    oct_hash_begin(&w.hash, 0);
+    sweep(path);
+    OCT_TRY(oct_file_begin(path, &w.file));
+    const oct_status s = put_items(&w, items, count);
     if (s == OCT_OK)
-        s = oct_file_write(path, t.data, t.size);
-    oct_text_discard(&t);
+        return oct_file_commit(w.file);
+    oct_file_abort(w.file);
     return s;
 }
 

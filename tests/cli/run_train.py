@@ -106,15 +106,15 @@ def narrow_codes_stay_in_their_range_in_another_runtime():
 
 
 def interrupted(args, after, sig=signal.SIGINT):
-    """Starts a run, sends a signal once the log has so many lines; the exit status."""
+    """Starts a run, sends a signal once the log has so many lines; the exit status, stdout and stderr."""
     log = args[args.index("--log") + 1]
     p = subprocess.Popen([OCTAVO, *map(str, args)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     end = time.monotonic() + 60
     while p.poll() is None and time.monotonic() < end and (not log.exists() or log.read_text().count("\n") < after):
         time.sleep(0.005)
     p.send_signal(sig)
-    text = p.communicate(timeout=60)[1]
-    return p.returncode, text
+    stdout, stderr = p.communicate(timeout=60)
+    return p.returncode, stdout, stderr
 
 
 @test
@@ -125,7 +125,7 @@ def interrupt_leaves_a_checkpoint_and_resume_gives_the_same_bytes():
     for sig, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         out, part, ck = WORK / f"part{status}.onnx", WORK / f"part{status}.jsonl", WORK / f"ck{status}"
         mine = [*args, "--log", part, "-o", out, "--checkpoint-dir", ck]
-        got, text = interrupted(mine, 20, sig)
+        got, _, text = interrupted(mine, 20, sig)
         assert got == status and "--resume" in text and not out.exists(), (got, text)
         js(*mine, "--resume")
         assert out.read_bytes() == whole.read_bytes()
@@ -148,7 +148,11 @@ def wrong_options_are_usage_errors():
     fails(2, *d, "--resume", says="folder of the checkpoints")
     fails(2, *d, "--micro-batch", 7, "--batch", 16, says="micro-batches of 7")
     fails(4, *d, "--bf16", says="bfloat16")
-    fails(5, *d[:-1], WORK / "no" / "x.onnx", says="cannot be written")
+    fails(5, *d[:-1], WORK / "no" / "x.onnx", says="cannot write")
+    fails(5, *d[:-1], SET, says="directory")
+    fails(5, *d, "--plot", WORK / "no" / "x.svg", says="x.svg")
+    fails(5, *d, "--checkpoint-dir", NET, says="net.onnx")
+    fails(5, *d, "--checkpoint-dir", WORK / "no" / "deep", says="deep")
     fails(5, *d, "--log", WORK / "no" / "l.jsonl", says="cannot write the log")
 
 
@@ -160,6 +164,80 @@ def a_log_that_is_none_is_refused():
     bad.write_text("")
     fails(3, "train", "--plot", WORK / "b.svg", "--log", bad, says="empty")
     fails(5, "train", "--plot", WORK / "b.svg", "--log", WORK / "missing.jsonl", says="cannot open")
+
+
+@test
+def a_picture_has_its_legend_whatever_the_names():
+    log, plot = WORK / "names.jsonl", WORK / "names.svg"
+    names = ["<&>" * 20, "\u00e9" * 40, "", "fl\x01at", *(f"a name as long as this {k}" for k in range(9))]
+    with log.open("w") as f:
+        for e in range(4):
+            if e:
+                f.write(json.dumps({"epoch": e - 1, "step": e, "loss": None if e == 2 else 1 / e, "lr": 0.1, "images_per_s": 9}) + "\n")
+            f.write(json.dumps({"event": "rollback", "epoch": e, "step": e, "loss": None, "text": "why"}) + "\n")
+            f.write(json.dumps({"epoch": e, "step": e, "val_top1": 100, "loss": 1, "scales": {n: 1 + k * e for k, n in enumerate(names)}}) + "\n")
+    ok("train", "--log", log, "--plot", plot)
+    texts = [t.text or "" for t in xml.parse(plot).getroot().iter("{http://www.w3.org/2000/svg}text")]
+    for want in ("smoothed", "each step", "gone back", "trained", "start (PTQ)", "(of 13, moved most)"):
+        assert want in texts, (want, texts)
+    assert not any(t.replace(".", "").isdigit() and 100.5 < float(t) < 110 for t in texts), texts
+    log.write_text(json.dumps({"epoch": 0, "step": 1, "loss": 2}) + "\n")  # a log that is cut short
+    ok("train", "--log", log, "--plot", plot)
+    xml.parse(plot)
+
+
+@test
+def logs_and_pictures_go_to_devices_too():
+    d = ["train", FLOAT, "--data", SET, "--val", TEST, *COMMON, "--epochs", 1, "--quiet", "-o", WORK / "dev.onnx"]
+    if not Path("/dev/full").exists():
+        raise Skip("no /dev/full")
+    for extra in ([], ["--checkpoint-dir", WORK / "ckdev", "--resume"]):
+        ok(*d, *extra, "--log", "/dev/null", "--plot", "/dev/null")
+    fails(5, *d, "--plot", "/dev/full", says="/dev/full")
+    ok(*d, "--checkpoint-dir", WORK / "ckdev", "--resume", "--log", "/dev/null")
+    assert Path("/dev/full").is_char_device() and Path("/dev/null").is_char_device()
+
+
+@test
+def a_full_disk_under_the_log_loses_no_training():
+    if not Path("/dev/full").exists():
+        raise Skip("no /dev/full")
+    out, folder = WORK / "nolog.onnx", WORK / "cklog"
+    d = ["train", FLOAT, "--data", SET, "--val", TEST, *COMMON, "--epochs", 3, "--log", "/dev/full", "-o", out]
+    p = fails(5, *d, "--json", says=["/dev/full", "the model was written"])
+    assert set(json.loads(p.stdout)) == {"error"} and js("eval", out, "--data", TEST)["models"][0]["top1"] > 90
+    out.unlink()
+    fails(5, *d, "--checkpoint-dir", folder, says=["/dev/full", "--resume"])
+    assert (folder / "checkpoint.oct").exists() and not out.exists()
+
+
+@test
+def one_json_value_whatever_happens():
+    d = ["train", FLOAT, "--data", SET, "--val", TEST, *COMMON, "--epochs", 1, "-o", WORK / "j.onnx", "--json"]
+    p = call(*d, "--plot", "/dev/full")
+    assert p.returncode == 5 and set(json.loads(p.stdout)) == {"error"}, p.stdout
+    log = WORK / "j.jsonl"
+    got, stdout, _ = interrupted([*d, "--epochs", 1000, "--checkpoint-dir", WORK / "ckj", "--log", log], 20)
+    j = json.loads(stdout)
+    assert got == 130 and j["stopped"] and j["output"] is None and 0 < j["steps"] < 6000, (got, j)
+
+
+@test
+def pictures_of_either_set_that_cannot_be_read_are_named_and_counted():
+    for k in (1, 2):
+        root = pictures(WORK / f"broken{k}", 12, 3)
+        (root / "class2" / f"00{k}.png").write_bytes(b"no picture")
+    p = ok("train", FLOAT, "--data", WORK / "broken1", "--val", WORK / "broken2", *COMMON, "--epochs", 1, "-o", WORK / "k.onnx", "--json")
+    assert json.loads(p.stdout)["skipped"] == 2 and all(f"class2/00{k}.png" in p.stderr for k in (1, 2)), p
+
+
+@test
+def sets_whose_folders_give_other_labels_are_refused():
+    root = pictures(WORK / "less", 12, 3)
+    for f in (root / "class1").iterdir():
+        f.unlink()
+    (root / "class1").rmdir()
+    fails(3, "train", FLOAT, "--data", SET, "--val", root, *COMMON, "-o", WORK / "l.onnx", says=["class 1 is 'class1'", "'class2'"])
 
 
 @test

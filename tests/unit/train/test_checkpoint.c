@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <signal.h>
 #include <unistd.h>
 #include "base/file.h"
@@ -111,6 +112,27 @@ static void checkpoint__no_room__old_file_stays(void **state)
     oct_checkpoint_close(c);
 }
 
+/* What a killed process left goes with the next write; files of living processes and of others stay. */
+static void checkpoint__leftovers_of_dead_processes__removed(void **state)
+{
+    (void)state;
+    char name[5][96];
+    const pid_t dead = fork();
+    if (dead == 0)
+        _exit(0);
+    assert_int_equal(waitpid(dead, NULL, 0), dead);
+    snprintf(name[0], sizeof *name, "%s.%d.tmp", path, (int)dead);
+    snprintf(name[1], sizeof *name, "%s.%d.tmp", path, (int)getppid());
+    snprintf(name[2], sizeof *name, "%s.%dx.tmp", path, (int)dead);
+    snprintf(name[3], sizeof *name, "%s.%d.tmp2", path, (int)dead);
+    snprintf(name[4], sizeof *name, "%s.other.%d.tmp", path, (int)dead);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(oct_file_write(name[i], "x", 1), OCT_OK);
+    write_one(3);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(unlink(name[i]) == 0, i > 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -118,6 +140,7 @@ int main(void)
         cmocka_unit_test(checkpoint__cut_or_changed_anywhere__refused),
         cmocka_unit_test(checkpoint__missing__io),
         cmocka_unit_test(checkpoint__no_room__old_file_stays),
+        cmocka_unit_test(checkpoint__leftovers_of_dead_processes__removed),
     };
     return cmocka_run_group_tests(tests, make, drop);
 }
