@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 static const cli_peers_module *module;
@@ -19,12 +20,27 @@ static int launched_size(void)
     return 1;
 }
 
+/* Beside the program, as it is built; else where the loader finds it, as it is installed. */
+static void *load_module(void)
+{
+    char path[4096];
+    const ssize_t length = readlink("/proc/self/exe", path, sizeof path - sizeof CLI_PEERS_MODULE - 1);
+    if (length > 0) {
+        path[length] = '\0';
+        char *slash = strrchr(path, '/');
+        strcpy(slash ? slash + 1 : path, CLI_PEERS_MODULE);
+        if (access(path, F_OK) == 0)
+            return dlopen(path, RTLD_NOW | RTLD_GLOBAL);
+    }
+    return dlopen(CLI_PEERS_MODULE, RTLD_NOW | RTLD_GLOBAL);
+}
+
 int cli_peers_open(cli *c, const oct_peers **out)
 {
     *out = NULL;
     if (launched_size() <= 1)
         return 0;
-    void *library = dlopen(CLI_PEERS_MODULE, RTLD_NOW | RTLD_GLOBAL);
+    void *library = load_module();
     cli_peers_entry *entry = library ? (cli_peers_entry *)dlsym(library, CLI_PEERS_ENTRY) : NULL;
     if (!entry)
         return cli_error(c, OCT_ERR_UNSUPPORTED, "started as one of several processes, but this build has no MPI: %s", dlerror());
