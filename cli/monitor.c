@@ -56,6 +56,8 @@ static cJSON *line_of(const oct_train_event *e, double images_per_s)
     add_number(line, "images_per_s", images_per_s);
     if (e->kind == OCT_TRAIN_STARTED || e->kind == OCT_TRAIN_EPOCH) {
         add_number(line, "val_top1", e->val_top1);
+        if (e->kind == OCT_TRAIN_STARTED)
+            add_number(line, "ptq_top1", e->val_top1);
         cJSON *scales = cJSON_AddObjectToObject(line, "scales");
         for (int64_t i = 0; i < e->scale_count; i++)
             add_number(scales, e->scale_names[i], (double)e->scales[i]);

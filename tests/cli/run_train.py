@@ -54,6 +54,7 @@ def qat_log_has_every_step_and_epoch():
     for x in steps + epochs:
         assert all(isinstance(x[k], (int, float)) for k in ("epoch", "step", "loss", "lr", "images_per_s")), x
     assert max(x["val_top1"] for x in epochs + lines(log)[:1]) == j["best_top1"]
+    assert lines(log)[0]["ptq_top1"] == j["ptq_top1"]
     assert epochs[0]["scales"] and all(v > 0 for v in epochs[0]["scales"].values())
     assert js("eval", out, "--data", TEST)["models"][0]["top1"] == j["best_top1"]
     root = xml.parse(plot).getroot()
