@@ -76,6 +76,7 @@ int main(int argc, char **argv)
     const char *path = argc > 1 ? argv[1] : "../shared/models/resnet20_cifar10_bn.onnx";
     const int64_t micro = argc > 2 ? atoi(argv[2]) : 16;
     const int bits = argc > 3 ? atoi(argv[3]) : 0;
+    const bool bf16 = argc > 4 && strcmp(argv[4], "bf16") == 0;
     oct_model *m;
     oct_ranges *ranges = NULL;
     oct_qat *q;
@@ -89,7 +90,7 @@ int main(int argc, char **argv)
     if (bits)
         OK(any_ranges(m, &ranges));
     OK(oct_qat_create(m, ranges, &(oct_qat_options){.batch = micro, .weight_bits = bits ? bits : 8, .activation_bits = 8}, &q));
-    OK(oct_tape_create(oct_qat_graph(q), &(oct_tape_options){.training = true}, &t));
+    OK(oct_tape_create(oct_qat_graph(q), &(oct_tape_options){.training = true, .bf16 = bf16}, &t));
     oct_rng rng = {1, 0};
     for (int64_t i = 0; oct_tape_input(t, i, &x); i++)
         for (int64_t k = 0; k < x.count; k++)

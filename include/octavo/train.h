@@ -88,6 +88,7 @@ typedef struct oct_train_options {
     bool per_tensor;                   /* one weight scale a tensor; BatchNormalization is folded before training then */
     oct_scale_mode scales;
     bool int4;                         /* write 4-bit tensors as INT4 and UINT4 (opset 21) */
+    bool bf16;                         /* convolutions multiply in bfloat16 and sum in float32; all that is kept stays float32. Needs AVX512_BF16 */
     oct_train_loss loss;
     double smoothing;                  /* of labels, in [0, 1) */
     bool distill;                      /* learn from the float model's outputs; the only way without labels */
@@ -135,7 +136,8 @@ typedef struct oct_train_result {
  * classes 0 ... of the first output's row (without labels only with distill). A final Softmax is looked through. Where the model's first dimension is not free
  * it is the micro-batch.
  * Same seed, options and data give the same bytes for any number of threads. The caller owns *out, which is set unless the call fails.
- * Errors: USAGE (options), CONTENT (label outside the classes, weights that are not finite, a checkpoint of another run), UNSUPPORTED naming node and operator,
+ * Errors: USAGE (options), CONTENT (label outside the classes, weights that are not finite, a checkpoint of another run), UNSUPPORTED naming node and operator (or
+ * bf16 on a processor without it),
  * IO (a full disk, an unreadable sample), MEMORY. Nothing already written is lost by any of them. */
 OCT_API OCT_MUST_USE oct_status oct_train(const oct_model *model, const oct_ranges *ranges, oct_dataset *train, oct_dataset *held, const oct_preprocess *pre,
                                           const oct_train_options *options, oct_model **out, oct_train_result *result);

@@ -46,8 +46,15 @@ static oct_isa detect(void)
         return OCT_ISA_AVX2;
     return OCT_ISA_AVX512VNNI;
 }
+
+static bool detect_bf16(void)
+{
+    uint32_t a, b, c, d;
+    return __get_cpuid_count(7, 1, &a, &b, &c, &d) && all_set(a, 1u << 5);
+}
 #else
 static oct_isa detect(void) { return OCT_ISA_PORTABLE; }
+static bool detect_bf16(void) { return false; }
 #endif
 
 oct_isa oct_cpu_detect(void)
@@ -76,6 +83,12 @@ oct_status oct_cpu_isa(oct_isa *out)
         return oct_fail(OCT_ERR_UNSUPPORTED, "OCTAVO_ISA=%s is above what this CPU has (%s)", wanted, isa_names[has]);
     *out = (oct_isa)level;
     return OCT_OK;
+}
+
+bool oct_cpu_has_bf16(void)
+{
+    oct_isa level = OCT_ISA_PORTABLE;
+    return oct_cpu_isa(&level) == OCT_OK && level == OCT_ISA_AVX512VNNI && detect_bf16();
 }
 
 const char *oct_isa_name(oct_isa isa) { return (unsigned)isa < OCT_ISA_COUNT ? isa_names[isa] : "unknown"; }

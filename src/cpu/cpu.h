@@ -20,6 +20,8 @@ oct_isa oct_cpu_detect(void);
 /* The level in force: the detected one, or the lower one of OCTAVO_ISA. UNSUPPORTED when OCTAVO_ISA is above what the CPU
  * has, USAGE when it is no level. Read at every call (cheap), so that tests may change it. */
 oct_status oct_cpu_isa(oct_isa *out);
+/* The CPU multiplies pairs of bfloat16 and sums them in float32 (AVX512_BF16), and the level in force has these registers. */
+bool oct_cpu_has_bf16(void);
 const char *oct_isa_name(oct_isa isa);
 /* -1 when the name is no level. */
 int oct_isa_parse(const char *name);

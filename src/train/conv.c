@@ -18,15 +18,25 @@ typedef struct conv_state {
     bool last;                              /* y has its channels last */
 } conv_state;
 
+/* A tensor as it lies, and as a primitive shall read it (bfloat16 where the tape computes so) and write it (always float32). */
+typedef struct layout {
+    dnnl_memory_desc_t plain, read, write;
+} layout;
+
 typedef struct geometry {
-    int rank;                               /* of the images */
-    dnnl_memory_desc_t wide, narrow, weights, wide_any, narrow_any, weights_any;
+    layout wide, narrow, weights;
     dnnl_dims_t stride, dilate, begin, end;
 } geometry;
 
-/* An image as it lies, and as the primitive shall work on it: channels last where one of the two images lies so (with a free choice for the other oneDNN falls
- * back to its slow reference), else as it likes. */
-static oct_status describe_image(const oct_slot *s, bool last, dnnl_memory_desc_t *plain, dnnl_memory_desc_t *any)
+static oct_status describe(const oct_tape *t, int rank, const dnnl_dims_t dims, const dnnl_dims_t strides, dnnl_format_tag_t tag, layout *out)
+{
+    OCT_TRY(oct_dnn_status(dnnl_memory_desc_init_by_strides(&out->plain, rank, dims, dnnl_f32, strides), "a layout"));
+    OCT_TRY(oct_dnn_status(dnnl_memory_desc_init_by_tag(&out->read, rank, dims, t->bf16 ? dnnl_bf16 : dnnl_f32, tag), "a layout"));
+    return oct_dnn_status(dnnl_memory_desc_init_by_tag(&out->write, rank, dims, dnnl_f32, tag), "a layout");
+}
+
+/* Channels last where one of the two images lies so (with a free choice for the other oneDNN falls back to its slow reference), else as the primitive likes. */
+static oct_status describe_image(const oct_tape *t, const oct_slot *s, bool last, layout *out)
 {
     static const dnnl_format_tag_t tags[] = {dnnl_nwc, dnnl_nhwc, dnnl_ndhwc};
     dnnl_dims_t dims, strides;
@@ -35,11 +45,10 @@ static oct_status describe_image(const oct_slot *s, bool last, dnnl_memory_desc_
         dims[i] = shape->dim[i];
         strides[i] = s->strides[i];
     }
-    OCT_TRY(oct_dnn_status(dnnl_memory_desc_init_by_strides(plain, shape->rank, dims, dnnl_f32, strides), "a layout"));
-    return oct_dnn_status(dnnl_memory_desc_init_by_tag(any, shape->rank, dims, dnnl_f32, last ? tags[shape->rank - 3] : dnnl_format_tag_any), "a layout");
+    return describe(t, shape->rank, dims, strides, last ? tags[shape->rank - 3] : dnnl_format_tag_any, out);
 }
 
-static oct_status describe_weights(const oct_shape *shape, int64_t groups, dnnl_memory_desc_t *plain, dnnl_memory_desc_t *any)
+static oct_status describe_weights(const oct_tape *t, const oct_shape *shape, int64_t groups, layout *out)
 {
     dnnl_dims_t dims, strides;
     int rank = 0;
@@ -56,8 +65,7 @@ static oct_status describe_weights(const oct_shape *shape, int64_t groups, dnnl_
         strides[i] = step;
         step *= dims[i];
     }
-    OCT_TRY(oct_dnn_status(dnnl_memory_desc_init_by_strides(plain, rank, dims, dnnl_f32, strides), "a layout"));
-    return oct_dnn_status(dnnl_memory_desc_init_by_tag(any, rank, dims, dnnl_f32, dnnl_format_tag_any), "a layout");
+    return describe(t, rank, dims, strides, dnnl_format_tag_any, out);
 }
 
 /* Pads at the beginning of a transposed convolution whose output shape is known: ONNX's rules for auto_pad and output_shape. */
@@ -74,7 +82,7 @@ static void transposed_begin(const oct_node *n, const oct_window *w, int i, int6
     }
 }
 
-static oct_status read_geometry(const oct_diff_node *d, geometry *q)
+static oct_status read_geometry(const oct_tape *t, const oct_diff_node *d, geometry *q)
 {
     const oct_node *n = d->node;
     const bool transposed = n->op == OCT_OP_CONV_TRANSPOSE;
@@ -82,7 +90,6 @@ static oct_status read_geometry(const oct_diff_node *d, geometry *q)
     const oct_shape *wide = transposed ? y : x, *narrow = transposed ? x : y;
     const int64_t groups = oct_node_int(n, "group", 1);
     oct_window w;
-    q->rank = x->rank;
     OCT_TRY(oct_window_read(n, x->rank - 2, x->dim + 2, ws->dim + 2, &w));
     for (int i = 0; i < w.n; i++) {
         q->stride[i] = w.stride[i];
@@ -95,9 +102,9 @@ static oct_status read_geometry(const oct_diff_node *d, geometry *q)
         q->end[i] = (narrow->dim[i + 2] - 1) * w.stride[i] + reach - wide->dim[i + 2] - q->begin[i];
     }
     const bool last = d->in[0]->last || d->out[0]->last;
-    OCT_TRY(describe_image(transposed ? d->out[0] : d->in[0], last, &q->wide, &q->wide_any));
-    OCT_TRY(describe_image(transposed ? d->in[0] : d->out[0], last, &q->narrow, &q->narrow_any));
-    return describe_weights(ws, groups, &q->weights, &q->weights_any);
+    OCT_TRY(describe_image(t, transposed ? d->out[0] : d->in[0], last, &q->wide));
+    OCT_TRY(describe_image(t, transposed ? d->in[0] : d->out[0], last, &q->narrow));
+    return describe_weights(t, ws, groups, &q->weights);
 }
 
 static oct_status make_step(oct_tape *t, const void *desc, const_dnnl_primitive_desc_t hint, const oct_dnn_arg *args, oct_dnn_step **out)
@@ -115,23 +122,23 @@ static oct_status make_steps(oct_tape *t, const geometry *q, bool need_map, bool
     dnnl_convolution_desc_t map, other;
     dnnl_primitive_desc_t hint = NULL;
     oct_status status = OCT_OK;
-    OCT_TRY(oct_dnn_status(dnnl_dilated_convolution_forward_desc_init(&map, dnnl_forward_training, alg, &q->wide_any, &q->weights_any, NULL, &q->narrow_any,
+    OCT_TRY(oct_dnn_status(dnnl_dilated_convolution_forward_desc_init(&map, dnnl_forward_training, alg, &q->wide.read, &q->weights.read, NULL, &q->narrow.write,
                                                                       q->stride, q->dilate, q->begin, q->end), "this convolution"));
     OCT_TRY(oct_dnn_status(dnnl_primitive_desc_create(&hint, &map, oct_dnn_attr(t->dnn), oct_dnn_engine(t->dnn), NULL), "this convolution"));
     if (need_map) {
-        const oct_dnn_arg args[3] = {{DNNL_ARG_SRC, &q->wide, false}, {DNNL_ARG_WEIGHTS, &q->weights, false}, {DNNL_ARG_DST, &q->narrow, true}};
+        const oct_dnn_arg args[3] = {{DNNL_ARG_SRC, &q->wide.plain, false}, {DNNL_ARG_WEIGHTS, &q->weights.plain, false}, {DNNL_ARG_DST, &q->narrow.plain, true}};
         status = oct_dnn_step_create(t->dnn, hint, 3, args, &s->map);
     }
     if (status == OCT_OK && need_adjoint) {
-        const oct_dnn_arg args[3] = {{DNNL_ARG_DIFF_DST, &q->narrow, false}, {DNNL_ARG_WEIGHTS, &q->weights, false}, {DNNL_ARG_DIFF_SRC, &q->wide, true}};
-        status = oct_dnn_status(dnnl_dilated_convolution_backward_data_desc_init(&other, alg, &q->wide_any, &q->weights_any, &q->narrow_any, q->stride,
+        const oct_dnn_arg args[3] = {{DNNL_ARG_DIFF_DST, &q->narrow.plain, false}, {DNNL_ARG_WEIGHTS, &q->weights.plain, false}, {DNNL_ARG_DIFF_SRC, &q->wide.plain, true}};
+        status = oct_dnn_status(dnnl_dilated_convolution_backward_data_desc_init(&other, alg, &q->wide.write, &q->weights.read, &q->narrow.read, q->stride,
                                                                                  q->dilate, q->begin, q->end), "this convolution");
         if (status == OCT_OK)
             status = make_step(t, &other, hint, args, &s->adjoint);
     }
     if (status == OCT_OK && need_weights) {
-        const oct_dnn_arg args[3] = {{DNNL_ARG_SRC, &q->wide, false}, {DNNL_ARG_DIFF_DST, &q->narrow, false}, {DNNL_ARG_DIFF_WEIGHTS, &q->weights, true}};
-        status = oct_dnn_status(dnnl_dilated_convolution_backward_weights_desc_init(&other, alg, &q->wide_any, &q->weights_any, NULL, &q->narrow_any,
+        const oct_dnn_arg args[3] = {{DNNL_ARG_SRC, &q->wide.plain, false}, {DNNL_ARG_DIFF_DST, &q->narrow.plain, false}, {DNNL_ARG_DIFF_WEIGHTS, &q->weights.plain, true}};
+        status = oct_dnn_status(dnnl_dilated_convolution_backward_weights_desc_init(&other, alg, &q->wide.read, &q->weights.write, NULL, &q->narrow.read,
                                                                                     q->stride, q->dilate, q->begin, q->end), "this convolution");
         if (status == OCT_OK)
             status = make_step(t, &other, hint, args, &s->weights);
@@ -159,7 +166,7 @@ static oct_status prepare(oct_tape *t, oct_diff_node *d, bool transposed)
     const oct_shape *y = &d->node->outputs[0]->shape;
     OCT_TRY(oct_diff_alloc(t, 1, sizeof *s, (void **)&s));
     d->state = s;
-    OCT_TRY(read_geometry(d, &q));
+    OCT_TRY(read_geometry(t, d, &q));
     const bool data = d->in[0]->needs_grad, weights = d->in[1]->needs_grad;
     const oct_status made = make_steps(t, &q, !transposed || data, transposed || data, weights, s);
     if (made == OCT_ERR_UNSUPPORTED)

@@ -185,9 +185,9 @@ static oct_status make_workers(oct_crew *c, const oct_graph *graph, const oct_gr
 {
     for (int i = 0; i < c->worker_count; i++) {
         worker *w = &c->workers[i];
-        OCT_TRY(oct_tape_create(graph, &(oct_tape_options){.training = true}, &w->tape));
+        OCT_TRY(oct_tape_create(graph, &(oct_tape_options){.training = true, .bf16 = c->opts.bf16}, &w->tape));
         if (teacher)
-            OCT_TRY(oct_tape_create(teacher, NULL, &w->teacher));
+            OCT_TRY(oct_tape_create(teacher, &(oct_tape_options){.bf16 = c->opts.bf16}, &w->teacher));
         OCT_TRY(oct_alloc(c->rows * c->classes * (int64_t)sizeof(float), true, (void **)&w->seed));
     }
     return OCT_OK;

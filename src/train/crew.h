@@ -19,6 +19,7 @@ typedef struct oct_objective {
 
 typedef struct oct_crew_options {
     int threads;           /* 0 = all cores */
+    bool bf16;             /* of the tapes */
     int64_t micros;        /* micro-batches of one step in this process */
     int64_t first, all;    /* index of the first of them among those of all processes, and how many these are */
     const oct_peers *peers; /* NULL = one process */

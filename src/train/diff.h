@@ -68,6 +68,7 @@ struct oct_tape {
     float *own;              /* the tape's own block: values, then grads */
     void *scratch;           /* shared by all nodes, one after the other */
     bool training;
+    bool bf16;               /* convolutions and products multiply in bfloat16 */
     double dampening;
 };
 

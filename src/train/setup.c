@@ -5,6 +5,7 @@
 #include <string.h>
 #include "base/clock.h"
 #include "base/rng.h"
+#include "cpu/cpu.h"
 #include "opt/form.h"
 #include "qparam/qparam.h"
 #include "train/run.h"
@@ -73,6 +74,8 @@ static oct_status check_numbers(const oct_train_options *o)
     if (!(o->distill_share >= 0 && o->distill_share <= 1) || !(o->dampening >= 0) || !(o->warmup >= 0) || !(o->scale_rate >= 0) || !(o->temperature > 0) || o->micro_batch < 0 ||
         o->reestimate_bn < 0 || o->checkpoint_every < 0 || o->threads < 0)
         return oct_fail(OCT_ERR_USAGE, "a number of the training options is outside its range");
+    if (o->bf16 && !oct_cpu_has_bf16())
+        return oct_fail(OCT_ERR_UNSUPPORTED, "this processor has no bfloat16 arithmetic (AVX512_BF16): train in float32");
     if (o->peers && (o->peers->size < 1 || o->peers->rank < 0 || o->peers->rank >= o->peers->size))
         return oct_fail(OCT_ERR_USAGE, "process %d of %d", o->peers->rank, o->peers->size);
     if (o->resume && !o->checkpoint_dir)
@@ -323,6 +326,7 @@ static oct_status make_crew(oct_run *r)
     const oct_train_options *o = &r->opts;
     const int64_t micros = r->batch / r->micro, own = micros / (o->peers ? o->peers->size : 1);
     const oct_crew_options crew = {.threads = o->threads,
+                                   .bf16 = o->bf16,
                                    .micros = own,
                                    .first = o->peers ? own * o->peers->rank : 0,
                                    .all = micros,
@@ -365,7 +369,7 @@ static oct_status make_fingerprint(oct_run *r)
     OCT_TRY(oct_graph_hash(r->model->graph, hash));
     oct_text_printf(&t, "model %s; epochs %lld, batch %lld in %lld, rate %.17g, seed %llu; ", hash, (long long)o->epochs, (long long)r->batch, (long long)r->micro,
                     o->rate, (unsigned long long)o->seed);
-    oct_text_printf(&t, "float %d %d, bits %d %d, edges %d, per tensor %d, scales %d; ", o->float_only, o->kaiming, o->weight_bits, o->activation_bits, o->narrow_edges,
+    oct_text_printf(&t, "float %d %d %d, bits %d %d, edges %d, per tensor %d, scales %d; ", o->float_only, o->kaiming, o->bf16, o->weight_bits, o->activation_bits, o->narrow_edges,
                     o->per_tensor, o->scales);
     oct_text_printf(&t, "loss %d %.17g, distill %d %.17g %.17g; optimizer %d %.17g %.17g %.17g %.17g %.17g; ", o->loss, o->smoothing, o->distill, o->temperature,
                     o->distill_share, o->optimizer, o->momentum, o->weight_decay, o->max_norm, o->scale_rate, o->average);

@@ -234,6 +234,7 @@ oct_status oct_tape_create(const oct_graph *g, const oct_tape_options *opts, oct
         OCT_FAIL_DONE(OCT_ERR_MEMORY, "no memory for a tape");
     opts = opts ? opts : &defaults;
     t->training = opts->training;
+    t->bf16 = opts->bf16;
     OCT_TRY_DONE(oct_arena_create(&t->arena));
     OCT_TRY_DONE(oct_graph_clone(g, &t->graph));
     OCT_TRY_DONE(oct_dnn_create(&t->dnn));

@@ -77,6 +77,18 @@ def every_scale_mode_and_option_runs():
 
 
 @test
+def bfloat16_trains_too_where_the_processor_has_it():
+    if "avx512_bf16" not in Path("/proc/cpuinfo").read_text():
+        print("  skipped: this processor has no bfloat16")
+        return
+    runs = [js("train", FLOAT, "--data", SET, "--val", TEST, *COMMON, "--wbits", 4, "--abits", 4, "--epochs", 2, "--log", WORK / "b.jsonl", "-o", WORK / "b.onnx", *extra)
+            for extra in ([], ["--bf16"])]
+    assert abs(runs[0]["best_top1"] - runs[1]["best_top1"]) <= 10, runs
+    losses = [x["loss"] for x in lines(WORK / "b.jsonl") if "val_top1" in x and "event" not in x]
+    assert losses[-1] < losses[0], losses
+
+
+@test
 def int4_export_holds_4_bit_tensors():
     for bits, as4 in ((4, True), (8, False)):
         js("train", FLOAT, "--data", SET, "--val", TEST, *COMMON, "--epochs", 1, "--wbits", bits, "--abits", bits, "--narrow-edges", "--export", "int4", "-o", WORK / "i.onnx")
@@ -148,7 +160,7 @@ def wrong_options_are_usage_errors():
     fails(2, *d, "--init", "kaiming", says="float training")
     fails(2, *d, "--resume", says="folder of the checkpoints")
     fails(2, *d, "--micro-batch", 7, "--batch", 16, says="micro-batches of 7")
-    fails(4, *d, "--bf16", says="bfloat16")
+    fails(4, *d, "--bf16", says="bfloat16", env={"OCTAVO_ISA": "portable"})
     fails(5, *d[:-1], WORK / "no" / "x.onnx", says="cannot write")
     fails(5, *d[:-1], SET, says="directory")
     fails(5, *d, "--plot", WORK / "no" / "x.svg", says="x.svg")

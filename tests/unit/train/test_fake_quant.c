@@ -28,7 +28,7 @@ static quantized make(const oct_fake_quant *q, const float *scale, const float *
     if (constant) /* a graph needs an input */
         y = net_add(&n, "sum", y, net_input(&n, "none", 3, dims));
     r.m = finish(&n, y);
-    OK(oct_tape_create(r.m->graph, &(oct_tape_options){true, true}, &r.t));
+    OK(oct_tape_create(r.m->graph, &(oct_tape_options){.training = true, .input_gradients = true}, &r.t));
     OK(oct_tape_find(r.t, "x", &r.x));
     OK(oct_tape_find(r.t, "s", &r.scale));
     OK(oct_tape_find(r.t, "z", &r.zero));

@@ -2,6 +2,7 @@
 #include "nets.h"
 
 #include <malloc.h>
+#include "cpu/cpu.h"
 #include "rt/context.h"
 
 static oct_tape *tape_of(const oct_model *m, int64_t batch, bool training, bool inputs)
@@ -11,7 +12,7 @@ static oct_tape *tape_of(const oct_model *m, int64_t batch, bool training, bool 
     OK(oct_graph_clone(m->graph, &g));
     OK(oct_build_bind(g, &(oct_build_options){.batch = batch}));
     OK(oct_tape_simplify(g));
-    OK(oct_tape_create(g, &(oct_tape_options){training, inputs}, &t));
+    OK(oct_tape_create(g, &(oct_tape_options){.training = training, .input_gradients = inputs}, &t));
     oct_graph_destroy(g);
     return t;
 }
@@ -129,6 +130,80 @@ static void forward__channels_last_between_convolutions__equals_the_float_engine
             last += v.channels_last;
         assert_true(last > 0 || i == 13);
         oct_tape_destroy(t);
+        oct_model_destroy(m);
+    }
+}
+
+/* One forward and backward of m with random inputs and parameters, whole numbers of -8 to 8 or any in [-1, 1): the output, then the gradients of input and parameters.
+ * Whole seeds, so that sums of whole numbers stay exact. */
+static int64_t run_once(const oct_model *m, bool bf16, bool whole, float *to, int64_t room)
+{
+    oct_graph *g = NULL;
+    oct_tape *t = NULL;
+    oct_tape_value v, y;
+    int64_t count = 0;
+    OK(oct_graph_clone(m->graph, &g));
+    OK(oct_build_bind(g, &(oct_build_options){0}));
+    OK(oct_tape_create(g, &(oct_tape_options){.input_gradients = true, .bf16 = bf16}, &t));
+    for (int64_t k = 0; oct_tape_value_at(t, k, &v); k++) {
+        if (!v.parameter && strcmp(v.name, "x") != 0)
+            continue;
+        fill(v.data, v.count, (uint64_t)k + 3);
+        for (int64_t i = 0; whole && i < v.count; i++)
+            v.data[i] = rintf(8 * v.data[i]);
+    }
+    assert_true(oct_tape_output(t, 0, &y));
+    float *seed = malloc((size_t)y.count * sizeof *seed);
+    assert_non_null(seed);
+    for (int64_t i = 0; i < y.count; i++)
+        seed[i] = (float)(i % 5) - 2;
+    OK(oct_tape_forward(t));
+    OK(oct_tape_backward(t, (const float *const[]){seed}));
+    assert_true(y.count <= room);
+    memcpy(to, y.data, (size_t)y.count * sizeof *to);
+    count = y.count;
+    for (int64_t k = 0; oct_tape_value_at(t, k, &v); k++) {
+        if (!v.grad || v.statistic || (!v.parameter && strcmp(v.name, "x") != 0))
+            continue;
+        assert_true(count + v.count <= room);
+        memcpy(to + count, v.grad, (size_t)v.count * sizeof *to);
+        count += v.count;
+    }
+    free(seed);
+    oct_tape_destroy(t);
+    oct_graph_destroy(g);
+    return count;
+}
+
+/* Whole numbers below 256 are bfloat16 numbers, and their products and sums are exact: both types give the same bytes. Others are within its rounding. */
+static void bf16__convolutions__exact_on_whole_numbers_and_close_on_others(void **state)
+{
+    enum { ROOM = 40000 };
+    static float a[ROOM], b[ROOM];
+    (void)state;
+    if (!oct_cpu_has_bf16()) {
+        print_message("skipped: this processor has no bfloat16\n");
+        skip();
+    }
+    for (int i = 0; i < 4; i++) {
+        net n = net_new();
+        oct_value *x = net_input(&n, "x", DIMS(2, 16, 9, 8)), *y;
+        y = net_op(&n, i == 3 ? OCT_OP_CONV_TRANSPOSE : OCT_OP_CONV, "y", 3, x, net_random(&n, "w", 1, DIMS(16, i == 1 ? 1 : 16, 3, 3)), net_random(&n, "b", 1, DIMS(16)));
+        set_int(&n, y, "group", i == 1 ? 16 : 1);
+        set_ints(&n, y, "strides", INTS(i == 2 ? 2 : 1, 1));
+        oct_model *m = finish(&n, y);
+        const int64_t count = run_once(m, false, true, a, ROOM);
+        double worst = 0, most = 0;
+        assert_int_equal(run_once(m, true, true, b, ROOM), count);
+        assert_memory_equal(a, b, (size_t)count * sizeof *a);
+        run_once(m, false, false, a, ROOM);
+        run_once(m, true, false, b, ROOM);
+        for (int64_t k = 0; k < count; k++) {
+            worst = fmax(worst, fabs((double)a[k] - (double)b[k]));
+            most = fmax(most, fabs((double)a[k]));
+        }
+        if (worst > 0.01 * most || worst == 0)
+            fail_msg("case %d: %g of %g", i, worst, most);
         oct_model_destroy(m);
     }
 }
@@ -336,6 +411,7 @@ int main(void)
         cmocka_unit_test(forward__small_nets__equals_the_float_engine),
         cmocka_unit_test(forward__odd_attributes__equals_the_float_engine),
         cmocka_unit_test(forward__channels_last_between_convolutions__equals_the_float_engine),
+        cmocka_unit_test(bf16__convolutions__exact_on_whole_numbers_and_close_on_others),
         cmocka_unit_test(batch_norm__training__normalizes_by_the_batch_and_moves_the_averages),
         cmocka_unit_test(tape__shared_block__two_tapes_of_other_batches_see_one_set_of_values),
         cmocka_unit_test(tape__parameters__are_what_the_list_calls_learnable),
