@@ -217,6 +217,11 @@ static void print_json(const cli *c, const job *j, const oct_train_result *r, in
     cJSON_AddNumberToObject(root, "rollbacks", (double)r->rollbacks);
     cJSON_AddBoolToObject(root, "stopped", r->stopped);
     cJSON_AddNumberToObject(root, "skipped", (double)skipped);
+    if (r->codes) {
+        cJSON_AddNumberToObject(root, "codes", (double)r->codes);
+        cJSON_AddNumberToObject(root, "codes_differing", (double)r->codes_differing);
+        cJSON_AddNumberToObject(root, "codes_worst", r->codes_worst);
+    }
     cJSON_AddNumberToObject(root, "seconds", r->seconds);
     cli_print_json(root);
 }
@@ -226,6 +231,8 @@ static void print_text(const job *j, const oct_train_result *r, const cli_monito
     cli_curve_print(&m->curve);
     printf("\n%s: top-1 %.2f %% on held-out data after epoch %lld, %.2f %% at the start%s; %.0f s\n", j->output, r->best_top1, (long long)r->best_epoch, r->ptq_top1,
            j->float_only ? "" : " (PTQ)", r->seconds);
+    if (r->codes)
+        printf("Of %lld codes in training %lld differ from the engine's.\n", (long long)r->codes, (long long)r->codes_differing);
 }
 
 static oct_status save(const cli *c, const job *j, const oct_preprocess *pre, oct_model *trained)

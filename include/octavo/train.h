@@ -126,6 +126,9 @@ typedef struct oct_train_result {
     int64_t best_epoch;   /* 0 = the starting point */
     int64_t epochs, steps;
     int64_t rollbacks;
+    int64_t codes;        /* of activations in the last state, on one batch, compared between the trained graph and the engine; 0 = not compared (float_only) */
+    int64_t codes_differing; /* 0 on convolutional networks */
+    double codes_worst;   /* largest difference, in codes */
     double seconds;
     bool stopped;         /* by options->stop: the checkpoint holds the rest */
 } oct_train_result;

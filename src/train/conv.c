@@ -9,6 +9,7 @@
 
 #include <string.h>
 #include "op/infer.h"
+#include "train/codes.h"
 #include "train/vector.h"
 
 typedef struct conv_state {
@@ -16,6 +17,7 @@ typedef struct conv_state {
     int64_t map_room, adjoint_room, weights_room; /* bytes of the result before it is added: none where it is written in place */
     int64_t n, c, plane;                    /* of y: images, channels, pixels */
     bool last;                              /* y has its channels last */
+    float *factor, *shift;                  /* [c] where codes are summed */
 } conv_state;
 
 /* A tensor as it lies, and as a primitive shall read it (bfloat16 where the tape computes so) and write it (always float32). */
@@ -183,7 +185,10 @@ static oct_status prepare(oct_tape *t, oct_diff_node *d, bool transposed)
     need_scratch(d, s->adjoint, s->adjoint_room);
     need_scratch(d, s->weights, s->weights_room);
     d->scratch = oct_max64(d->scratch, s->c * (int64_t)sizeof(double));
-    return OCT_OK;
+    if (!d->out[0]->summed)
+        return OCT_OK;
+    OCT_TRY(oct_diff_alloc(t, s->c, sizeof *s->factor, (void **)&s->factor));
+    return oct_diff_alloc(t, s->c, sizeof *s->shift, (void **)&s->shift);
 }
 
 /* grad += step(a, b); in place where nothing stands there yet. */
@@ -227,10 +232,32 @@ static void bias_gradient(const conv_state *s, const float *dy, float *dbias, do
 
 oct_status oct_diff_prepare_conv(oct_tape *t, oct_diff_node *d) { return prepare(t, d, false); }
 
+/* Of codes: their sums, and what these are worth. */
+static oct_status forward_codes(oct_tape *t, oct_diff_node *d)
+{
+    conv_state *s = d->state;
+    const float *sums = d->out[0]->sums;
+    float *y = d->out[0]->data;
+    OCT_TRY(oct_dnn_step_run(t->dnn, s->map, (float *[]){d->in[0]->codes, d->in[1]->codes, d->out[0]->sums}, t->scratch));
+    if (d->out[0]->bare)
+        return OCT_OK;
+    oct_codes_terms(d, NULL, s->c, s->factor, s->shift);
+    if (s->last) {
+        oct_vector()->affine_rows(s->n * s->plane, s->c, sums, s->factor, s->shift, false, y);
+        return OCT_OK;
+    }
+    for (int64_t r = 0; r < s->n * s->c; r++)
+        for (int64_t i = 0; i < s->plane; i++)
+            y[r * s->plane + i] = sums[r * s->plane + i] * s->factor[r % s->c] + s->shift[r % s->c];
+    return OCT_OK;
+}
+
 oct_status oct_diff_forward_conv(oct_tape *t, oct_diff_node *d)
 {
     conv_state *s = d->state;
     const oct_slot *bias = oct_diff_in(d, 2);
+    if (d->out[0]->summed)
+        return forward_codes(t, d);
     OCT_TRY(oct_dnn_step_run(t->dnn, s->map, (float *[]){d->in[0]->data, d->in[1]->data, d->out[0]->data}, t->scratch));
     if (bias)
         add_bias(s, bias->data, d->out[0]->data);
@@ -245,7 +272,13 @@ oct_status oct_diff_backward_conv(oct_tape *t, oct_diff_node *d)
         bias_gradient(s, dy, oct_diff_grad(d, 2), t->scratch);
     if (s->adjoint)
         OCT_TRY(add_result(t, s->adjoint, dy, d->in[1]->data, d->in[0], s->adjoint_room));
-    return s->weights ? add_result(t, s->weights, d->in[0]->data, dy, d->in[1], s->weights_room) : OCT_OK;
+    if (!s->weights)
+        return OCT_OK;
+    const bool codes = d->in[0]->bare;
+    OCT_TRY(add_result(t, s->weights, codes ? d->in[0]->codes : d->in[0]->data, dy, d->in[1], s->weights_room));
+    if (codes)
+        oct_codes_scale_gradient(d);
+    return OCT_OK;
 }
 
 oct_status oct_diff_prepare_conv_transpose(oct_tape *t, oct_diff_node *d) { return prepare(t, d, true); }

@@ -25,10 +25,15 @@ typedef struct oct_slot {
     bool last;       /* channels last in memory; else dense in ONNX's order */
     bool fresh;      /* grad holds nothing yet in this backward */
     int64_t strides[OCT_MAX_RANK]; /* by axis, in elements */
-    float *data;     /* [count] */
+    float *data;     /* [count]; NULL where absent or bare */
     float *grad;     /* [count] or NULL */
     int64_t uses;    /* node inputs that read it, plus one for a graph output */
     bool needs_grad, parameter, statistic;
+    bool coded;      /* of a quantizer whose codes are summed somewhere */
+    bool summed;     /* of a product that sums codes */
+    bool bare;       /* nothing reads the real values of codes or sums: there are none */
+    float *codes;    /* [count] where coded: data are these times the quantizer's scale */
+    float *sums;     /* [count] where summed: without scales and bias */
     bool absent;     /* between two operators that are done as one: has no data */
     int64_t at;      /* of parameters and statistics: place in the tape's block */
 } oct_slot;
@@ -51,6 +56,7 @@ struct oct_diff_node {
     oct_slot **in, **out;    /* one for each input and output of node; NULL = absent or not float */
     bool relu;               /* a Relu is done with it: out[0] is that one's output */
     bool absorbed;           /* is such a Relu: nothing to do */
+    const oct_diff_node *quantizer[2]; /* of the two inputs of a product that sums codes */
     void *state;             /* the operator's own, in the tape's arena */
     int64_t scratch;         /* bytes of t->scratch that it needs during one call */
 };

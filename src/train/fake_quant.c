@@ -8,11 +8,13 @@
  *          ds = da / q moves it as a step of the same rate on a would
  * Dampening of strength d (Nagel et al. 2022, arXiv 2203.11086): the loss gets d k sum (x - y)^2 over the elements inside, y taken as constant, which draws weights away from
  * the edges between codes, where they would jump to and fro; k is the node's own share.
+ * With statistics that stay, codes behind a product are those of the engine's epilogue instead (codes.h), the same but for rounding ties.
  * q = max(hi - z, z - lo); n = elements of a sample of an activation, of a channel of weights. ema: dscale and dzero hold the batch's extremes. */
 #include "train/fake_quant.h"
 
 #include <math.h>
 #include "num/num.h"
+#include "train/codes.h"
 #include "train/diff.h"
 #include "train/vector.h"
 
@@ -22,6 +24,7 @@ typedef struct fake_state {
     oct_fake_quant q;
     int64_t outer, channels, inner; /* x as [outer, channels, inner] around the axis; one channel without */
     double norm;                    /* n of the gradient scale */
+    oct_codes_rule *rule;           /* NULL = codes are x / scale, rounded */
 } fake_state;
 
 /* --- nodes --- */
@@ -80,7 +83,7 @@ oct_status oct_diff_prepare_fake_quant(oct_tape *t, oct_diff_node *d)
         return oct_fail_node(oct_fail(OCT_ERR_INTERNAL, "quantizer '%s' has %lld scales for %lld channels", n->name, (long long)d->in[SCALE]->count, (long long)s->channels), n->name);
     const bool weights = n->inputs[X]->data != NULL;
     s->norm = (double)d->in[X]->count / (double)(weights || x->rank < 1 ? s->channels : oct_max64(1, x->dim[0]));
-    return OCT_OK;
+    return oct_codes_rule_make(t, d, &s->rule);
 }
 
 typedef struct limits {
@@ -97,12 +100,17 @@ static limits limits_of(const oct_diff_node *d, int64_t channel)
 oct_status oct_diff_forward_fake_quant(oct_tape *t, oct_diff_node *d)
 {
     const fake_state *s = d->state;
-    (void)t;
+    oct_slot *y = d->out[0];
+    if (oct_codes_rule_holds(s->rule, t->training)) {
+        const limits l = limits_of(d, 0);
+        oct_codes_rule_run(s->rule, d, l.scale, l.lo, l.hi);
+        return OCT_OK;
+    }
     for (int64_t o = 0; o < s->outer; o++)
         for (int64_t c = 0; c < s->channels; c++) {
             const limits l = limits_of(d, c);
             const int64_t at = (o * s->channels + c) * s->inner;
-            oct_vector()->quantize(s->inner, d->in[X]->data + at, l.scale, l.lo, l.hi, d->out[0]->data + at);
+            oct_vector()->quantize(s->inner, d->in[X]->data + at, l.scale, l.lo, l.hi, y->codes ? y->codes + at : NULL, y->data ? y->data + at : NULL);
         }
     return OCT_OK;
 }

@@ -3,7 +3,7 @@
  * With h = (x - mean) / sqrt(variance + eps) and y = scale h + bias, and the mean over the same elements written E:
  *   dscale = sum dy h,  dbias = sum dy,  dx = (g - E g - h E(g h)) / sqrt(variance + eps),  g = scale dy
  * (Ioffe, Szegedy 2015, arXiv 1502.03167, section 3; Ba, Kiros, Hinton 2016, arXiv 1607.06450). With fixed statistics the two means are absent. */
-#include "train/diff.h"
+#include "train/codes.h"
 
 #include <math.h>
 #include <string.h>
@@ -20,6 +20,8 @@ typedef struct bn_state {
     bool rows;            /* x lies as rows of channels */
     double *sum[2];       /* [c] */
     float *term[3];       /* [c] y or dx as a combination of what is read */
+    const oct_diff_node *product; /* of codes, whose sums are read instead of x = worth sum + bias; NULL = x is no such */
+    double *worth;        /* [c] */
 } bn_state;
 
 oct_status oct_diff_prepare_batch_norm(oct_tape *t, oct_diff_node *d)
@@ -38,6 +40,10 @@ oct_status oct_diff_prepare_batch_norm(oct_tape *t, oct_diff_node *d)
     s->eps = oct_node_float(n, "epsilon", 1e-5f);
     s->momentum = oct_node_float(n, "momentum", 0.9f);
     s->rows = d->in[X]->last || s->plane == 1;
+    if (d->in[X]->bare) {
+        s->product = oct_codes_product_of(t, n->inputs[X]);
+        OCT_TRY(oct_diff_alloc(t, s->c, sizeof *s->worth, (void **)&s->worth));
+    }
     for (int i = 0; i < 2; i++)
         OCT_TRY(oct_diff_alloc(t, s->c, sizeof **s->sum, (void **)&s->sum[i]));
     for (int i = 0; i < 3; i++)
@@ -63,28 +69,46 @@ static void row_statistics(bn_state *s, const float *x, double *mean, double *va
     }
 }
 
+static double worth_of(const bn_state *s, int64_t c) { return s->product ? s->worth[c] : 1; }
+
+static double bias_of(const bn_state *s, int64_t c)
+{
+    const oct_slot *bias = s->product ? oct_diff_in(s->product, 2) : NULL;
+    return bias ? (double)bias->data[c] : 0;
+}
+
+static const float *rows_of(const oct_slot *x) { return x->bare ? x->sums : x->data; }
+
+/* Everything below is of u, what is read: x = worth u + bias. Without a product u is x. */
+static void measure_rows(bn_state *s, oct_diff_node *d)
+{
+    row_statistics(s, rows_of(d->in[X]), s->mean, s->inv);
+    for (int64_t c = 0; c < s->c; c++) {
+        s->mean[c] = worth_of(s, c) * s->mean[c] + bias_of(s, c);
+        s->inv[c] *= worth_of(s, c) * worth_of(s, c);
+        d->in[MEAN]->grad[c] = (float)s->mean[c];
+        d->in[VAR]->grad[c] = (float)s->inv[c];
+    }
+}
+
 static void forward_rows(bn_state *s, oct_diff_node *d)
 {
     const int64_t rows = s->n * s->plane;
     double *variance = s->inv; /* becomes it in place */
-    if (s->batch) {
-        row_statistics(s, d->in[X]->data, s->mean, variance);
-        for (int64_t c = 0; c < s->c; c++) {
-            d->in[MEAN]->grad[c] = (float)s->mean[c];
-            d->in[VAR]->grad[c] = (float)variance[c];
-        }
-    } else {
-        for (int64_t c = 0; c < s->c; c++) {
-            s->mean[c] = d->in[MEAN]->data[c];
-            variance[c] = d->in[VAR]->data[c];
-        }
-    }
+    if (s->product)
+        oct_codes_worth(s->product, s->c, s->worth);
+    if (s->batch)
+        measure_rows(s, d);
     for (int64_t c = 0; c < s->c; c++) {
-        s->inv[c] = 1 / sqrt(variance[c] + (double)s->eps);
-        s->term[0][c] = (float)(d->in[SCALE]->data[c] * s->inv[c]);
-        s->term[1][c] = (float)(d->in[BIAS]->data[c] - d->in[SCALE]->data[c] * s->inv[c] * s->mean[c]);
+        s->mean[c] = s->batch ? s->mean[c] : (double)d->in[MEAN]->data[c];
+        s->inv[c] = 1 / sqrt((s->batch ? variance[c] : (double)d->in[VAR]->data[c]) + (double)s->eps);
+        const double scale = (double)d->in[SCALE]->data[c] * s->inv[c];
+        s->term[0][c] = (float)(scale * worth_of(s, c));
+        s->term[1][c] = (float)((double)d->in[BIAS]->data[c] - scale * (s->mean[c] - bias_of(s, c)));
     }
-    oct_vector()->affine_rows(rows, s->c, d->in[X]->data, s->term[0], s->term[1], d->relu, d->out[0]->data);
+    if (s->product && !s->batch)
+        oct_codes_terms(s->product, d, s->c, s->term[0], s->term[1]);
+    oct_vector()->affine_rows(rows, s->c, rows_of(d->in[X]), s->term[0], s->term[1], d->relu, d->out[0]->data);
 }
 
 /* dx = a dy + b x + c by channel: the formula above, sorted by what is read. */
@@ -92,27 +116,27 @@ static void backward_rows(bn_state *s, oct_diff_node *d)
 {
     const int64_t rows = s->n * s->plane;
     const double count = (double)rows;
-    const float *r = d->relu ? d->out[0]->data : NULL;
+    const float *r = d->relu ? d->out[0]->data : NULL, *u = rows_of(d->in[X]);
     for (int64_t c = 0; c < s->c; c++)
-        s->term[0][c] = (float)s->mean[c];
+        s->term[0][c] = (float)((s->mean[c] - bias_of(s, c)) / worth_of(s, c));
     for (int i = 0; i < 2; i++)
         memset(s->sum[i], 0, (size_t)s->c * sizeof(double));
-    oct_vector()->products(rows, s->c, d->out[0]->grad, r, d->in[X]->data, s->term[0], s->sum[0], s->sum[1]);
+    oct_vector()->products(rows, s->c, d->out[0]->grad, r, u, s->term[0], s->sum[0], s->sum[1]);
     for (int64_t c = 0; c < s->c; c++) {
-        const double sum = s->sum[0][c], inv = s->inv[c];
+        const double worth = worth_of(s, c), sum = s->sum[0][c], inv = s->inv[c], scale = (double)d->in[SCALE]->data[c] * inv;
         /* the sums were taken about the mean as float holds it */
-        const double sum_h = (s->sum[1][c] - ((double)s->mean[c] - (double)s->term[0][c]) * sum) * inv, scale = d->in[SCALE]->data[c] * inv;
+        const double off = s->mean[c] - bias_of(s, c) - worth * (double)s->term[0][c], sum_h = (worth * s->sum[1][c] - off * sum) * inv;
         if (d->in[SCALE]->grad)
             d->in[SCALE]->grad[c] += (float)sum_h;
         if (d->in[BIAS]->grad)
             d->in[BIAS]->grad[c] += (float)sum;
         const double b = s->batch ? -scale * sum_h * inv / count : 0;
         s->term[0][c] = (float)scale;
-        s->term[1][c] = (float)b;
-        s->term[2][c] = (float)(s->batch ? -scale * sum / count - b * s->mean[c] : 0);
+        s->term[1][c] = (float)(b * worth);
+        s->term[2][c] = (float)(s->batch ? -scale * sum / count - b * (s->mean[c] - bias_of(s, c)) : 0);
     }
     if (d->in[X]->grad)
-        oct_vector()->combine_rows(rows, s->c, d->out[0]->grad, r, d->in[X]->data, s->term[0], s->term[1], s->term[2], oct_diff_fresh(d->in[X]), d->in[X]->grad);
+        oct_vector()->combine_rows(rows, s->c, d->out[0]->grad, r, u, s->term[0], s->term[1], s->term[2], oct_diff_fresh(d->in[X]), d->in[X]->grad);
 }
 
 /* --- planes of pixels --- */

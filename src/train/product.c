@@ -1,6 +1,7 @@
 /* Gemm and MatMul, of constants or of two activations, by oneDNN's sgemm.  Y = A B  gives  dA = dY B'  and  dB = A' dY  (Giles 2008,
  * "Collected matrix derivative results for forward and reverse mode AD", 2.2.2); a broadcast batch adds up. */
-#include "train/diff.h"
+#include "train/codes.h"
+#include "train/vector.h"
 #include "train/walk.h"
 
 #include <string.h>
@@ -43,6 +44,7 @@ typedef struct gemm_state {
     product p;
     float beta;
     oct_walk c;   /* streams: y, C */
+    float *factor, *shift; /* [n] where codes are summed */
 } gemm_state;
 
 oct_status oct_diff_prepare_gemm(oct_tape *t, oct_diff_node *d)
@@ -60,6 +62,20 @@ oct_status oct_diff_prepare_gemm(oct_tape *t, oct_diff_node *d)
     oct_walk_dense(&s->c, 0, y);
     if (oct_diff_in(d, 2))
         oct_walk_dense(&s->c, 1, &n->inputs[2]->shape);
+    if (!d->out[0]->summed)
+        return OCT_OK;
+    OCT_TRY(oct_diff_alloc(t, s->p.n, sizeof *s->factor, (void **)&s->factor));
+    return oct_diff_alloc(t, s->p.n, sizeof *s->shift, (void **)&s->shift);
+}
+
+/* Of codes: their sums, and what these are worth. */
+static oct_status forward_codes(oct_diff_node *d)
+{
+    const gemm_state *s = d->state;
+    oct_slot *y = d->out[0];
+    OCT_TRY(forward(&s->p, d->in[0]->codes, d->in[1]->codes, y->sums));
+    oct_codes_terms(d, NULL, s->p.n, s->factor, s->shift);
+    oct_vector()->affine_rows(s->p.m, s->p.n, y->sums, s->factor, s->shift, false, y->data);
     return OCT_OK;
 }
 
@@ -70,6 +86,8 @@ oct_status oct_diff_forward_gemm(oct_tape *t, oct_diff_node *d)
     float *y = d->out[0]->data;
     oct_run r;
     (void)t;
+    if (d->out[0]->summed)
+        return forward_codes(d);
     OCT_TRY(forward(&s->p, d->in[0]->data, d->in[1]->data, y));
     for (bool more = c && oct_run_first(&s->c, &r); more; more = oct_run_next(&s->c, &r))
         for (int64_t i = 0; i < oct_run_length(&s->c); i++)
@@ -82,12 +100,15 @@ oct_status oct_diff_backward_gemm(oct_tape *t, oct_diff_node *d)
     const gemm_state *s = d->state;
     const float *dy = d->out[0]->grad;
     float *da = d->in[0]->grad, *db = d->in[1]->grad, *dc = oct_diff_grad(d, 2);
+    const bool codes = d->in[0]->bare;
     oct_run r;
     (void)t;
     if (da)
         OCT_TRY(backward_a(&s->p, d->in[1]->data, dy, da));
     if (db)
-        OCT_TRY(backward_b(&s->p, d->in[0]->data, dy, db));
+        OCT_TRY(backward_b(&s->p, codes ? d->in[0]->codes : d->in[0]->data, dy, db));
+    if (db && codes)
+        oct_codes_scale_gradient(d);
     for (bool more = dc && oct_run_first(&s->c, &r); more; more = oct_run_next(&s->c, &r))
         for (int64_t i = 0; i < oct_run_length(&s->c); i++)
             dc[r.at[1] + i * oct_run_step(&s->c, 1)] += s->beta * dy[r.at[0] + i * oct_run_step(&s->c, 0)];

@@ -183,6 +183,7 @@ static oct_status add_wide(plan *p, int64_t i, oct_value *x)
     OCT_TRY(oct_fake_quant_add(q->graph, name, x, p->group_scale[group], p->group_zero[group], &f, &p->wide[i]));
     at->wide.lo = f.lo;
     at->wide.hi = f.hi;
+    OCT_TRY(name_of(q, p->wide[i], &at->wide.value));
     OCT_TRY(name_of(q, p->group_scale[group], &at->wide.scale));
     return name_of(q, p->group_zero[group], &at->wide.zero);
 }
@@ -200,6 +201,7 @@ static oct_status add_narrow(plan *p, int64_t i, oct_value *x)
     OCT_TRY(constant(q->graph, at->tensor, "narrow_zero", 1, true, &none, &zero));
     OCT_TRY(oct_arena_printf(q->arena, &name, "%s_narrow_quantizer", at->tensor));
     OCT_TRY(oct_fake_quant_add(q->graph, name, x, scale, zero, &f, &p->narrow[i]));
+    OCT_TRY(name_of(q, p->narrow[i], &at->narrow.value));
     OCT_TRY(name_of(q, scale, &at->narrow.scale));
     OCT_TRY(name_of(q, zero, &at->narrow.zero));
     return oct_observer_create(0, &at->observer);

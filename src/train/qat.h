@@ -39,6 +39,10 @@ oct_status oct_qat_settle(oct_qat *q, const oct_tape *t);
 /* Activation quantizers, in the order of the graph: name of the tensor and current scale; false past the end. */
 bool oct_qat_scale(const oct_qat *q, const oct_tape *t, int64_t i, const char **name, float *scale);
 
+/* Is this tensor of the trained graph one that the written model has: a constant of the model, or of a quantizer? What only the bound graph has, computed from others for
+ * one batch size, cannot be trained. */
+bool oct_qat_keeps(const oct_qat *q, const char *name, int64_t count);
+
 /* The model that the tape's block stands for. The caller owns *out. */
 oct_status oct_qat_export(const oct_qat *q, const oct_tape *t, oct_model **out);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include "build/build.h"
 #include "num/num.h"
+#include "train/codes.h"
 #include "train/qat_impl.h"
 
 /* Values that belong to a quantizer are not the model's. */
@@ -18,15 +19,23 @@ static bool is_quantizers(const oct_qat *q, const char *name)
     return false;
 }
 
+static oct_value *constant_of(const oct_graph *g, const char *name, int64_t count)
+{
+    oct_value *v = oct_value_find(g, name);
+    return v && v->data && v->bytes == count * (int64_t)sizeof(float) ? v : NULL;
+}
+
+bool oct_qat_keeps(const oct_qat *q, const char *name, int64_t count) { return is_quantizers(q, name) || constant_of(q->base, name, count); }
+
 static oct_status take_values(const oct_qat *q, const oct_tape *t, oct_graph *g)
 {
     oct_tape_value v;
     for (int64_t i = 0; oct_tape_value_at(t, i, &v); i++) {
         if (!(v.parameter || v.statistic) || is_quantizers(q, v.name))
             continue;
-        oct_value *to = oct_value_find(g, v.name);
-        if (!to || !to->data || to->bytes != v.count * (int64_t)sizeof(float))
-            return oct_fail(OCT_ERR_INTERNAL, "the trained tensor '%s' is not in the model", v.name);
+        oct_value *to = constant_of(g, v.name, v.count);
+        if (!to)
+            continue; /* it has not been trained: oct_qat_keeps */
         OCT_TRY(oct_arena_memdup(g->arena, v.data, to->bytes, (void **)&to->data));
     }
     return OCT_OK;
@@ -64,8 +73,7 @@ static oct_status put_on_grid(const oct_tape *t, oct_graph *g, const oct_qat_wei
     if (norm)
         oct_qat_norm_factors(norm, w->channels, k);
     for (int64_t c = 0; c < w->count; c++) {
-        const double s = norm && k[c] != 0 ? (double)scale.data[c] * fabs(k[c]) : (double)scale.data[c];
-        out[c] = (float)fmin(fmax(s, 0x1p-62), 0x1p62);
+        out[c] = oct_folded_scale(scale.data[c], norm ? k[c] : 1);
     }
     OCT_TRY(oct_value_const(g, x->name, OCT_F32, x->shape.rank, x->shape.dim, to, &y));
     return oct_node_set_input(g, n, 1, y);

@@ -8,7 +8,7 @@
 
 /* One quantizer of activations: its constants in the trained graph. scale NULL = there is none. */
 typedef struct oct_qat_codes {
-    const char *scale, *zero;
+    const char *scale, *zero, *value; /* value: what it writes */
     int32_t lo, hi;
 } oct_qat_codes;
 

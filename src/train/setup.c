@@ -195,7 +195,7 @@ static oct_status collect_params(oct_run *r)
                 return oct_fail_node(oct_fail(OCT_ERR_CONTENT, "tensor '%s' holds a value that is not finite", v.name), v.name);
         r->params[r->param_count++] = (oct_param){.name = v.name,
                                                   .value = v.data,
-                                                  .grad = v.parameter && has_gradient(in) ? (float *)v.grad : NULL,
+                                                  .grad = v.parameter && has_gradient(in) && oct_qat_keeps(r->qat, v.name, v.count) ? (float *)v.grad : NULL,
                                                   .count = v.count,
                                                   .kind = v.parameter ? kind_of(in) : OCT_PARAM_NORM};
     }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "build/build.h"
+#include "train/codes.h"
 
 static const oct_diff_op ops[OCT_OP_COUNT] = {
 #define OCT_DIFF(id, stem, learn, traits) \
@@ -179,6 +180,13 @@ static oct_status place_block(oct_tape *t)
     return OCT_OK;
 }
 
+static float *take(float *block, int64_t *used, int64_t count)
+{
+    float *at = block + *used;
+    *used += oct_round_up(count, STEP);
+    return at;
+}
+
 /* Place of each other slot in the tape's two blocks; fills in constants. */
 static oct_status place(oct_tape *t)
 {
@@ -187,9 +195,14 @@ static oct_status place(oct_tape *t)
     for (int64_t i = 0; i < t->slot_count; i++) {
         if (in_block(&t->slots[i]) || t->slots[i].absent)
             continue;
-        OCT_TRY(grow(&data, t->slots[i].count));
+        if (!t->slots[i].bare)
+            OCT_TRY(grow(&data, t->slots[i].count));
         if (t->slots[i].needs_grad)
             OCT_TRY(grow(&grad, t->slots[i].count));
+        if (t->slots[i].coded)
+            OCT_TRY(grow(&data, t->slots[i].count));
+        if (t->slots[i].summed)
+            OCT_TRY(grow(&data, t->slots[i].count));
     }
     OCT_TRY(oct_size_mul(data, sizeof(float), &bytes));
     OCT_TRY(oct_size_mul(grad, sizeof(float), &t->grad_bytes));
@@ -200,14 +213,14 @@ static oct_status place(oct_tape *t)
         oct_slot *s = &t->slots[i];
         if (in_block(s) || s->absent)
             continue;
-        s->data = t->values + data;
-        data += oct_round_up(s->count, STEP);
+        s->data = s->bare ? NULL : take(t->values, &data, s->count);
+        s->codes = s->coded ? take(t->values, &data, s->count) : NULL;
+        s->sums = s->summed ? take(t->values, &data, s->count) : NULL;
         if (s->value->data)
             memcpy(s->data, s->value->data, (size_t)s->count * sizeof *s->data);
         if (!s->needs_grad)
             continue;
-        s->grad = t->grads + grad;
-        grad += oct_round_up(s->count, STEP);
+        s->grad = take(t->grads, &grad, s->count);
     }
     return OCT_OK;
 }
@@ -242,6 +255,7 @@ oct_status oct_tape_create(const oct_graph *g, const oct_tape_options *opts, oct
     OCT_TRY_DONE(make_nodes(t, opts));
     oct_diff_choose_layouts(t);
     oct_diff_absorb_relus(t);
+    oct_diff_use_codes(t);
     OCT_TRY_DONE(place(t));
     OCT_TRY_DONE(prepare_nodes(t));
     *out = t;
@@ -295,7 +309,7 @@ void oct_tape_update_statistics(oct_tape *t)
 
 static void describe(const oct_slot *s, oct_tape_value *out)
 {
-    *out = (oct_tape_value){s->value->name, &s->value->shape, s->count, s->last, s->data, s->grad, s->parameter, s->statistic};
+    *out = (oct_tape_value){s->value->name, &s->value->shape, s->count, s->last, s->data, s->grad, s->codes, s->parameter, s->statistic};
 }
 
 static bool describe_value(const oct_tape *t, const oct_value *v, oct_tape_value *out)

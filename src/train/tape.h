@@ -30,8 +30,9 @@ typedef struct oct_tape_value {
     const oct_shape *shape;
     int64_t count;         /* elements */
     bool channels_last;    /* axis 1 lies last in memory; never for inputs, outputs and parameters */
-    float *data;           /* [count]; inputs and parameters may be written between runs; NULL: inside of operators that are done as one */
+    float *data;           /* [count]; inputs and parameters may be written between runs; NULL: inside of operators that are done as one, or codes alone */
     const float *grad;     /* [count] of the last backward; NULL: none is computed */
+    const float *codes;    /* [count] of a quantizer whose codes are multiplied; else NULL */
     bool parameter;        /* a float constant that ops.inc calls learnable */
     bool statistic;        /* a constant that the batches measure: grad holds what the last training forward measured */
 } oct_tape_value;

@@ -7,6 +7,7 @@
 #include <string.h>
 #include "base/clock.h"
 #include "onnx/model.h"
+#include "train/agree.h"
 #include "train/run.h"
 
 #define PI 3.14159265358979323846
@@ -113,6 +114,33 @@ done:
     if (r->average && oct_average_is_swapped(r->average))
         oct_average_swap(r->average);
     oct_model_destroy(model);
+    return s;
+}
+
+/* Do the last state's codes equal the engine's? Asked on one batch of training data. */
+static oct_status verify(oct_run *r, oct_agreement *sum)
+{
+    oct_status s = OCT_OK;
+    oct_loader *loader = NULL;
+    oct_agree *agree = NULL;
+    oct_tape *t = oct_crew_tape(r->crew);
+    oct_tape_value x;
+    oct_batch b;
+    if (r->opts.float_only || !oct_run_leads(r))
+        return OCT_OK;
+    oct_tape_set_training(t, false);
+    OCT_TRY_DONE(oct_agree_create(r->qat, t, &agree));
+    OCT_TRY_DONE(oct_run_loader(r, true, &loader));
+    OCT_TRY_DONE(oct_loader_next(loader, &b));
+    for (int64_t m = 0; m < b.count / r->micro; m++) {
+        for (int64_t k = 0; oct_tape_input(t, k, &x); k++)
+            memcpy(x.data, (const float *)b.inputs[k].data + m * x.count, (size_t)x.count * sizeof *x.data);
+        OCT_TRY_DONE(oct_tape_forward(t));
+        OCT_TRY_DONE(oct_agree_add(agree, t, sum));
+    }
+done:
+    oct_loader_destroy(loader);
+    oct_agree_destroy(agree);
     return s;
 }
 
@@ -274,10 +302,13 @@ oct_status oct_train(const oct_model *model, const oct_ranges *ranges, oct_datas
     oct_status s = OCT_OK;
     oct_run r = {.opts = *options, .model = model, .train = train, .held = held, .pre = pre};
     bool stopped = false;
+    oct_agreement agreement = {0};
     if (!options->float_only && !ranges)
         return oct_fail(OCT_ERR_USAGE, "training with quantizers needs the ranges of the model's activations");
     OCT_TRY_DONE(oct_run_open(&r, ranges));
     OCT_TRY_DONE(run(&r, &stopped));
+    if (!stopped)
+        OCT_TRY_DONE(verify(&r, &agreement));
     OCT_TRY_DONE(oct_model_load_memory(r.best, (size_t)r.best_size, model->name ? model->name : "the trained model", out));
     *result = (oct_train_result){.ptq_top1 = r.now.start_top1,
                                  .best_top1 = r.now.best_top1,
@@ -285,6 +316,9 @@ oct_status oct_train(const oct_model *model, const oct_ranges *ranges, oct_datas
                                  .epochs = r.now.epoch,
                                  .steps = r.now.step,
                                  .rollbacks = r.now.rollbacks,
+                                 .codes = agreement.codes,
+                                 .codes_differing = agreement.differing,
+                                 .codes_worst = agreement.worst,
                                  .seconds = oct_run_seconds(&r),
                                  .stopped = stopped};
 done:

@@ -57,6 +57,7 @@ def road(model, *options):
     out = WORK / "out.onnx"
     j = js("train", SHARED / "models" / model, "--data", WORK / "train", *PREPROCESS, "--augment", "crop,flip", "--batch", 64, *options, "-o", out, timeout=300)
     assert j["best_top1"] >= j["ptq_top1"], j
+    assert j["codes"] > 1e6 and j["codes_differing"] == 0, j
     mine, theirs = js("eval", out, "--data", WORK / "test")["models"][0]["top1"], answers_of_onnxruntime(out)
     assert abs(mine - theirs) <= 0.1001, (model, options, mine, theirs)  # one image of a thousand
     return j, mine

@@ -4,7 +4,8 @@
 #include <octavo/engine.h>
 #include "num/num.h"
 #include "qparam/qparam.h"
-#include "train/qat.h"
+#include "cpu/cpu.h"
+#include "train/agree.h"
 
 enum { BATCH = 4 };
 
@@ -253,10 +254,62 @@ static void settle__scales_stay_positive_and_follow(void **state)
     oct_model_destroy(m);
 }
 
+/* Scales, statistics and weights that training could leave, so that nothing is at its start. */
+static void stir(oct_tape *t)
+{
+    oct_tape_value v;
+    oct_rng rng = {8, 0};
+    for (int64_t i = 0; oct_tape_value_at(t, i, &v); i++)
+        for (int64_t k = 0; (v.parameter || v.statistic) && k < v.count; k++) {
+            const bool zero = strstr(v.name, "_zero") != NULL, gamma = strcmp(v.name, "scale") == 0;
+            v.data[k] *= zero ? 1 : (float)(0.7 + 0.6 * oct_rng_unit(&rng));
+            if (gamma && k % 3 == 1)
+                v.data[k] = k % 2 ? -v.data[k] : 0;
+        }
+}
+
+static void agree__conv_nets_of_any_width__every_code_is_the_engines(void **state)
+{
+    static const int bits[] = {8, 4, 2};
+    (void)state;
+    for (int k = 0; k < 2 * 2 * 2 * 3 * 2; k++) {
+        const bool affine = k & 1, per_tensor = k >> 1 & 1, edges = k >> 2 & 1, bf16 = k / 24;
+        const int width = bits[(k >> 3) % 3];
+        if (bf16 && !oct_cpu_has_bf16())
+            continue;
+        oct_model *m = k & 1 ? net_residual() : small_cnn();
+        oct_ranges *r = ranges_of(m, affine ? OCT_SCHEME_AFFINE : OCT_SCHEME_SYMMETRIC);
+        oct_qat *q = qat_of(m, r, (oct_qat_options){.weight_bits = width, .activation_bits = width, .per_tensor = per_tensor, .narrow_edges = edges});
+        oct_agreement sum = {0};
+        oct_agree *a = NULL;
+        oct_tape *t = NULL;
+        oct_tape_value x;
+        OK(oct_tape_create(oct_qat_graph(q), &(oct_tape_options){.bf16 = bf16}, &t));
+        stir(t);
+        OK(oct_agree_create(q, t, &a));
+        assert_true(oct_tape_input(t, 0, &x));
+        for (int n = 0; n < 3; n++) {
+            oct_rng rng = {(uint64_t)n + 30, 0};
+            for (int64_t i = 0; i < x.count; i++)
+                x.data[i] = (float)oct_rng_unit(&rng) * 3 - 1.5f;
+            OK(oct_tape_forward(t));
+            OK(oct_agree_add(a, t, &sum));
+        }
+        if (sum.codes < 1000 || sum.differing != 0)
+            fail_msg("case %d: %lld of %lld codes differ, by %g in '%s'", k, (long long)sum.differing, (long long)sum.codes, sum.worst, sum.worst_tensor);
+        oct_agree_destroy(a);
+        oct_tape_destroy(t);
+        oct_qat_destroy(q);
+        oct_ranges_destroy(r);
+        oct_model_destroy(m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(start__8_bits__is_ptq_to_the_byte),
+        cmocka_unit_test(agree__conv_nets_of_any_width__every_code_is_the_engines),
         cmocka_unit_test(export__with_batch_norm__computes_what_the_graph_does),
         cmocka_unit_test(export__4_bits__inner_layers_are_narrow_and_edges_wide),
         cmocka_unit_test(create__no_ranges__is_the_float_model),

@@ -36,9 +36,40 @@ static void quantize__every_level__is_src_num(void **state)
     for (int k = 0; k < level_count(); k++)
         for (int n = 0; n < 40; n++) {
             const float s = n % 2 ? 0.25f : 0.037f;
-            levels[k]->quantize(n, a, s, -8, 7, y);
+            levels[k]->quantize(n, a, s, -8, 7, n % 3 ? want : NULL, y);
             for (int i = 0; i < n; i++)
-                assert_true(y[i] == oct_dequantize(oct_quantize(a[i], s, 0, -8, 7), s, 0));
+                assert_true(y[i] == oct_dequantize(oct_quantize(a[i], s, 0, -8, 7), s, 0) && (n % 3 == 0 || want[i] == (float)oct_quantize(a[i], s, 0, -8, 7)));
+        }
+}
+
+static void requantize__every_level__is_the_engines_epilogue(void **state)
+{
+    (void)state;
+    float sign[CHANNELS], bias[CHANNELS], factor[CHANNELS], shift[CHANNELS], sums[COUNT], codes[COUNT];
+    fill();
+    for (int c = 0; c < CHANNELS; c++) {
+        sign[c] = c % 5 ? 1 : -1;
+        bias[c] = (float)(37 * c - 100);
+        factor[c] = c % 2 ? 0.0078125f : 0.00613f; /* a power of two makes ties */
+        shift[c] = c % 7 ? 0 : 3.3f;
+    }
+    for (int i = 0; i < COUNT; i++) {
+        sums[i] = rintf(500 * a[i]);
+        b[i] = rintf(20 * b[i]) * 0.05f;
+    }
+    for (int k = 0; k < level_count(); k++)
+        for (int form = 0; form < 6; form++) {
+            const oct_requant how = {sign, bias, factor, shift, form & 1 ? b : NULL, 0.05f, 0.31f, -7, 8, 0.2f};
+            const bool with_codes = form < 4, with_y = form < 2 || form > 3;
+            levels[k]->requantize(ROWS, CHANNELS, sums, &how, with_codes ? codes : NULL, with_y ? y : NULL);
+            for (int i = 0; i < COUNT; i++) {
+                const int c = i % CHANNELS;
+                float v = (float)((int32_t)sums[i] * (int32_t)sign[c] + (int32_t)bias[c]) * factor[c] + shift[c];
+                if (form & 1)
+                    v += (float)oct_rne(b[i] / 0.05f) * 0.31f;
+                const int32_t q = oct_requantize_f(v, 0, -7, 8);
+                assert_true((!with_codes || codes[i] == (float)q) && (!with_y || y[i] == oct_dequantize(q, 0.2f, 0)));
+            }
         }
 }
 
@@ -105,7 +136,7 @@ static void rows__every_level__within_the_bound(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(quantize__every_level__is_src_num),
+        cmocka_unit_test(quantize__every_level__is_src_num), cmocka_unit_test(requantize__every_level__is_the_engines_epilogue),
         cmocka_unit_test(quantize_back__every_level__passes_inside_and_sums),
         cmocka_unit_test(rows__every_level__within_the_bound),
     };
