@@ -73,6 +73,8 @@ static bool is_plain_gemm(const oct_diff_node *d)
            (!c || (oct_shape_count(&c->shape, &count) == OCT_OK && count == n->outputs[0]->shape.dim[1]));
 }
 
+static bool is_conv_or_gemm(const oct_diff_node *d) { return d && (d->node->op == OCT_OP_CONV || d->node->op == OCT_OP_GEMM); }
+
 /* Are its codes all that is asked for? */
 static bool only_multiplied(const oct_tape *t, const oct_slot *s)
 {
@@ -82,14 +84,17 @@ static bool only_multiplied(const oct_tape *t, const oct_slot *s)
     return uses == s->uses;
 }
 
+/* One matrix times weights, with a bias that is a row. */
+static bool is_plain_matmul(const oct_node *n) { return n->op == OCT_OP_MATMUL && n->inputs[1]->shape.rank == 2; }
+
 void oct_diff_use_codes(oct_tape *t)
 {
     for (int64_t i = 0; i < t->node_count; i++) {
         oct_diff_node *d = &t->nodes[i];
-        if (d->node->op != OCT_OP_CONV && !is_plain_gemm(d))
+        if (d->node->op != OCT_OP_CONV && !is_plain_gemm(d) && !is_plain_matmul(d->node))
             continue;
         const oct_diff_node *x = quantizer_before(t, d, X), *w = quantizer_before(t, d, W);
-        if (!x || !w || x->in[SCALE]->count != 1 || (w->in[SCALE]->count != 1 && oct_node_int(w->node, "axis", -1) != oct_weight_axis(d->node)))
+        if (!x || !w || !w->in[X]->value->data || x->in[SCALE]->count != 1 || (w->in[SCALE]->count != 1 && oct_node_int(w->node, "axis", -1) != oct_weight_axis(d->node)))
             continue;
         d->in[X]->coded = d->in[W]->coded = d->out[0]->summed = true;
         d->quantizer[X] = x;
@@ -99,7 +104,7 @@ void oct_diff_use_codes(oct_tape *t)
         oct_diff_node *d = &t->nodes[i];
         if (d->node->op == OCT_OP_FAKE_QUANT && d->out[0]->coded && !d->in[X]->value->data)
             d->out[0]->bare = only_multiplied(t, d->out[0]);
-        if (d->node->op == OCT_OP_BATCH_NORM && oct_codes_product_of(t, d->node->inputs[X]) && (d->in[X]->last || oct_diff_product(&d->in[X]->value->shape, 2, d->in[X]->value->shape.rank) == 1))
+        if (d->node->op == OCT_OP_BATCH_NORM && is_conv_or_gemm(oct_codes_product_of(t, d->node->inputs[X])) && (d->in[X]->last || oct_diff_product(&d->in[X]->value->shape, 2, d->in[X]->value->shape.rank) == 1))
             d->in[X]->bare = true;
     }
 }
@@ -116,7 +121,7 @@ static bool find_product(const oct_tape *t, const oct_value *v, oct_codes_rule *
     const oct_diff_node *d = has_one_user(v) ? producer(t, v) : NULL;
     r->norm = d && d->node->op == OCT_OP_BATCH_NORM ? d : NULL;
     r->product = oct_codes_product_of(t, r->norm ? r->norm->node->inputs[0] : v);
-    return r->product != NULL;
+    return r->product && !(r->norm && r->product->node->op == OCT_OP_MATMUL);
 }
 
 static bool find_sum(const oct_tape *t, const oct_diff_node *add, oct_codes_rule *r)
@@ -183,9 +188,10 @@ oct_status oct_codes_rule_make(oct_tape *t, oct_diff_node *q, oct_codes_rule **o
     if (!same_layout(from, x) || (found.kind != OF_MEAN && !same_layout(found.a.at, x)))
         return OCT_OK;
     const oct_shape *y = &from->value->shape, *planes = found.kind == OF_MEAN ? &found.a.at->value->shape : y;
-    found.plane = oct_diff_product(planes, 2, planes->rank);
-    found.c = planes->rank > 1 ? planes->dim[1] : 1;
-    found.rows = planes->dim[0] * (found.kind == OF_MEAN ? 1 : found.plane);
+    const int axis = found.product && found.product->node->op == OCT_OP_MATMUL ? planes->rank - 1 : 1; /* of the channels */
+    found.plane = oct_diff_product(planes, axis + 1, planes->rank);
+    found.c = planes->rank > axis ? planes->dim[axis] : 1;
+    found.rows = oct_diff_product(planes, 0, axis) * (found.kind == OF_MEAN ? 1 : found.plane);
     if (found.kind == OF_MEAN)
         OCT_TRY(oct_diff_alloc(t, found.rows * found.c, sizeof(float), (void **)&found.sums));
     float **arrays[] = {&found.sign, &found.bias, &found.factor, &found.shift};

@@ -1,6 +1,6 @@
 /* Sums and codes as the integer engine has them, while the network trains.  DESIGN 3.8.
  *
- * A product (Conv, Gemm) of two quantizers' outputs is computed on their codes, whole numbers as floats: sums of them are exact below 2^24, in any order and in
+ * A product (Conv, Gemm, MatMul) of two quantizers' outputs is computed on their codes, whole numbers as floats: sums of them are exact below 2^24, in any order and in
  * bfloat16 too. Where BatchNormalization keeps its statistics, a quantizer behind such a product rounds what the engine's epilogue rounds: the sum with the bias on the
  * grid of the sums, times one float factor (numerics of DESIGN 3.5), so that both have the same codes. Real values (code * scale) stand beside them for all else. */
 #ifndef OCT_TRAIN_CODES_H

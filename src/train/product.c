@@ -39,6 +39,16 @@ static oct_status backward_b(const product *p, const float *a, const float *dy, 
     return oct_dnn_status(dnnl_sgemm('T', p->ta ? 'T' : 'N', p->n, p->k, p->m, p->alpha, dy, leading(p->n), a, lda, 1.0f, db, leading(p->k)), "a matrix product");
 }
 
+/* Of codes: their sums, and what these are worth. */
+static oct_status forward_codes(const product *p, oct_diff_node *d, float *factor, float *shift)
+{
+    oct_slot *y = d->out[0];
+    OCT_TRY(forward(p, d->in[0]->codes, d->in[1]->codes, y->sums));
+    oct_codes_terms(d, NULL, p->n, factor, shift);
+    oct_vector()->affine_rows(p->m, p->n, y->sums, factor, shift, false, y->data);
+    return OCT_OK;
+}
+
 /* --- Gemm: Y = alpha op(A) op(B) + beta C --- */
 typedef struct gemm_state {
     product p;
@@ -68,17 +78,6 @@ oct_status oct_diff_prepare_gemm(oct_tape *t, oct_diff_node *d)
     return oct_diff_alloc(t, s->p.n, sizeof *s->shift, (void **)&s->shift);
 }
 
-/* Of codes: their sums, and what these are worth. */
-static oct_status forward_codes(oct_diff_node *d)
-{
-    const gemm_state *s = d->state;
-    oct_slot *y = d->out[0];
-    OCT_TRY(forward(&s->p, d->in[0]->codes, d->in[1]->codes, y->sums));
-    oct_codes_terms(d, NULL, s->p.n, s->factor, s->shift);
-    oct_vector()->affine_rows(s->p.m, s->p.n, y->sums, s->factor, s->shift, false, y->data);
-    return OCT_OK;
-}
-
 oct_status oct_diff_forward_gemm(oct_tape *t, oct_diff_node *d)
 {
     const gemm_state *s = d->state;
@@ -87,7 +86,7 @@ oct_status oct_diff_forward_gemm(oct_tape *t, oct_diff_node *d)
     oct_run r;
     (void)t;
     if (d->out[0]->summed)
-        return forward_codes(d);
+        return forward_codes(&s->p, d, s->factor, s->shift);
     OCT_TRY(forward(&s->p, d->in[0]->data, d->in[1]->data, y));
     for (bool more = c && oct_run_first(&s->c, &r); more; more = oct_run_next(&s->c, &r))
         for (int64_t i = 0; i < oct_run_length(&s->c); i++)
@@ -119,6 +118,8 @@ oct_status oct_diff_backward_gemm(oct_tape *t, oct_diff_node *d)
 typedef struct matmul_state {
     product p;
     oct_walk batch;  /* streams: y, A, B; steps in elements */
+    int64_t rows;    /* of y, n wide: a bias (input 2) is a row, added to each */
+    float *factor, *shift; /* [n] where codes are summed */
 } matmul_state;
 
 /* The axes of `of` before its matrix, as a shape of its own. */
@@ -142,9 +143,14 @@ oct_status oct_diff_prepare_matmul(oct_tape *t, oct_diff_node *d)
     const oct_shape *a = &n->inputs[0]->shape, *b = &n->inputs[1]->shape, *y = &n->outputs[0]->shape;
     OCT_TRY(oct_diff_alloc(t, 1, sizeof *s, (void **)&s));
     d->state = s;
-    if (oct_node_in(n, 2))
-        return oct_diff_unsupported(n, "a fused bias");
+    if (oct_diff_in(d, 2) && d->in[2]->count != (b->rank > 1 ? b->dim[b->rank - 1] : 1))
+        return oct_diff_unsupported(n, "a bias that is no row");
     s->p = (product){.m = a->rank > 1 ? a->dim[a->rank - 2] : 1, .k = a->dim[a->rank - 1], .n = b->rank > 1 ? b->dim[b->rank - 1] : 1, .alpha = 1};
+    s->rows = s->p.n > 0 ? d->out[0]->count / s->p.n : 0;
+    if (d->out[0]->summed) {
+        OCT_TRY(oct_diff_alloc(t, s->p.n, sizeof *s->factor, (void **)&s->factor));
+        OCT_TRY(oct_diff_alloc(t, s->p.n, sizeof *s->shift, (void **)&s->shift));
+    }
     if (b->rank <= 2) { /* one right factor: all rows of A are one matrix */
         s->p.m = oct_diff_product(a, 0, a->rank - 1);
         oct_walk_init(&s->batch, &(oct_shape){.rank = 0});
@@ -166,12 +172,17 @@ oct_status oct_diff_forward_matmul(oct_tape *t, oct_diff_node *d)
 {
     const matmul_state *s = d->state;
     const oct_walk *w = &s->batch;
+    const oct_slot *bias = oct_diff_in(d, 2);
     oct_run r;
     (void)t;
+    if (d->out[0]->summed)
+        return forward_codes(&s->p, d, s->factor, s->shift);
     for (bool more = oct_run_first(w, &r); more; more = oct_run_next(w, &r))
         for (int64_t i = 0; i < oct_run_length(w); i++)
             OCT_TRY(forward(&s->p, d->in[0]->data + r.at[1] + i * oct_run_step(w, 1), d->in[1]->data + r.at[2] + i * oct_run_step(w, 2),
                             d->out[0]->data + r.at[0] + i * oct_run_step(w, 0)));
+    if (bias)
+        oct_vector()->add_rows(s->rows, s->p.n, bias->data, d->out[0]->data);
     return OCT_OK;
 }
 
@@ -179,9 +190,13 @@ oct_status oct_diff_backward_matmul(oct_tape *t, oct_diff_node *d)
 {
     const matmul_state *s = d->state;
     const oct_walk *w = &s->batch;
-    float *da = d->in[0]->grad, *db = d->in[1]->grad;
+    float *da = d->in[0]->grad, *db = d->in[1]->grad, *dbias = oct_diff_grad(d, 2);
+    const bool codes = d->in[0]->bare;
+    const float *x = codes ? d->in[0]->codes : d->in[0]->data;
     oct_run r;
     (void)t;
+    for (int64_t i = 0; dbias && i < d->out[0]->count; i++)
+        dbias[i % s->p.n] += d->out[0]->grad[i];
     for (bool more = oct_run_first(w, &r); more; more = oct_run_next(w, &r))
         for (int64_t i = 0; i < oct_run_length(w); i++) {
             const int64_t at_a = r.at[1] + i * oct_run_step(w, 1), at_b = r.at[2] + i * oct_run_step(w, 2);
@@ -189,7 +204,9 @@ oct_status oct_diff_backward_matmul(oct_tape *t, oct_diff_node *d)
             if (da)
                 OCT_TRY(backward_a(&s->p, d->in[1]->data + at_b, dy, da + at_a));
             if (db)
-                OCT_TRY(backward_b(&s->p, d->in[0]->data + at_a, dy, db + at_b));
+                OCT_TRY(backward_b(&s->p, x + at_a, dy, db + at_b));
         }
+    if (db && codes)
+        oct_codes_scale_gradient(d);
     return OCT_OK;
 }

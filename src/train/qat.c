@@ -327,12 +327,40 @@ static oct_status insert(plan *p)
     return oct_graph_sort(p->q->graph);
 }
 
+/* v as the bias of a product with so many columns: a constant row. */
+static bool is_row(const oct_value *v, int64_t columns)
+{
+    int64_t count;
+    return v->data && v->dtype == OCT_F32 && v->shape.rank >= 1 && v->shape.dim[v->shape.rank - 1] == columns && oct_shape_count(&v->shape, &count) == OCT_OK && count == columns;
+}
+
+/* The sum of a row behind a quantized MatMul becomes its bias, as in the engine, which rounds it to the grid of the sums. */
+static oct_status take_biases(oct_graph *g)
+{
+    for (int64_t i = 0; i < g->node_count; i++) {
+        oct_node *n = g->nodes[i], *add = oct_value_only_user(n->outputs[0]);
+        const oct_value *w = n->op == OCT_OP_MATMUL ? n->inputs[1] : NULL;
+        if (!w || n->input_count > 2 || w->shape.rank != 2 || !w->producer || w->producer->op != OCT_OP_FAKE_QUANT || !add || add->op != OCT_OP_ADD)
+            continue;
+        oct_value *b = add->inputs[add->inputs[0] == n->outputs[0] ? 1 : 0], *y = add->outputs[0];
+        if (!is_row(b, w->shape.dim[1]) || !oct_shape_equal(&y->shape, &n->outputs[0]->shape))
+            continue;
+        OCT_TRY(oct_node_set_input(g, n, 2, b));
+        oct_node_remove(g, add);
+        OCT_TRY(oct_node_set_output(g, n, 0, y));
+        OCT_TRY(oct_graph_sort(g));
+        i = -1;
+    }
+    return OCT_OK;
+}
+
 static oct_status add_quantizers(oct_qat *q, const oct_ranges *ranges)
 {
     plan p = {.q = q};
     oct_status s = OCT_OK;
     OCT_TRY_DONE(analyse(&p, ranges));
     OCT_TRY_DONE(insert(&p));
+    OCT_TRY_DONE(take_biases(q->graph));
 done:
     oct_placement_free(&p.placement);
     oct_graph_destroy(p.folded);

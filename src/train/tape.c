@@ -255,7 +255,8 @@ oct_status oct_tape_create(const oct_graph *g, const oct_tape_options *opts, oct
     OCT_TRY_DONE(make_nodes(t, opts));
     oct_diff_choose_layouts(t);
     oct_diff_absorb_relus(t);
-    oct_diff_use_codes(t);
+    if (!opts->real_products)
+        oct_diff_use_codes(t);
     OCT_TRY_DONE(place(t));
     OCT_TRY_DONE(prepare_nodes(t));
     *out = t;

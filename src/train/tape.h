@@ -15,6 +15,7 @@ typedef struct oct_tape_options {
     bool training;         /* BatchNormalization by the batch's statistics; else by the running averages */
     bool input_gradients;  /* gradients of the graph inputs too */
     bool bf16;             /* convolutions and matrix products multiply in bfloat16 and sum in float32, where oct_cpu_has_bf16 */
+    bool real_products;    /* products of quantized tensors multiply real values, not codes (codes.h): for tests */
 } oct_tape_options;
 
 /* Where parameters and statistics lie: the parameters first, one after the other in 64-byte steps, then the statistics. The places are the same in every tape

@@ -152,6 +152,9 @@ static void gradient__matmul__matches_differences(void **state)
             snprintf(what, sizeof what, "matmul case %zu", i);
             check(what, finish(&n, net_op(&n, OCT_OP_MATMUL, "y", 2, a, b, NULL)), SMOOTH);
         }
+    net n = net_new(); /* with the bias that the trainer moves into it */
+    oct_value *a = net_input(&n, "a", DIMS(2, 3, 4));
+    check("matmul with bias", finish(&n, net_op(&n, OCT_OP_MATMUL, "y", 3, a, net_random(&n, "b", 1, DIMS(4, 5)), net_random(&n, "c", 1, DIMS(5)))), SMOOTH);
 }
 
 static void gradient__batch_norm__matches_differences_in_both_modes(void **state)

@@ -268,37 +268,103 @@ static void stir(oct_tape *t)
         }
 }
 
-static void agree__conv_nets_of_any_width__every_code_is_the_engines(void **state)
+/* Codes of training against the engine's, on some inputs. */
+static oct_agreement agreement_of(const oct_model *m, oct_scheme scheme, oct_qat_options o, bool bf16)
+{
+    oct_ranges *r = ranges_of(m, scheme);
+    oct_qat *q = qat_of(m, r, o);
+    oct_agreement sum = {0};
+    oct_agree *a = NULL;
+    oct_tape *t = NULL;
+    oct_tape_value x;
+    OK(oct_tape_create(oct_qat_graph(q), &(oct_tape_options){.bf16 = bf16}, &t));
+    stir(t);
+    OK(oct_agree_create(q, t, &a));
+    assert_true(oct_tape_input(t, 0, &x));
+    for (int n = 0; n < 3; n++) {
+        oct_rng rng = {(uint64_t)n + 30, 0};
+        for (int64_t i = 0; i < x.count; i++)
+            x.data[i] = (float)oct_rng_unit(&rng) * 3 - 1.5f;
+        OK(oct_tape_forward(t));
+        OK(oct_agree_add(a, t, &sum));
+    }
+    sum.worst_tensor = NULL;
+    oct_agree_destroy(a);
+    oct_tape_destroy(t);
+    oct_qat_destroy(q);
+    oct_ranges_destroy(r);
+    return sum;
+}
+
+static void agree__nets_of_any_width__every_code_is_the_engines(void **state)
 {
     static const int bits[] = {8, 4, 2};
+    oct_model *(*const make[])(void) = {small_cnn, net_residual, net_transformer};
     (void)state;
-    for (int k = 0; k < 2 * 2 * 2 * 3 * 2; k++) {
-        const bool affine = k & 1, per_tensor = k >> 1 & 1, edges = k >> 2 & 1, bf16 = k / 24;
-        const int width = bits[(k >> 3) % 3];
+    for (int k = 0; k < 2 * 2 * 2 * 3 * 2 * 3; k++) {
+        const int which = k % 3, width = bits[k / 3 % 3], rest = k / 9;
+        const bool bf16 = rest >> 3 & 1;
         if (bf16 && !oct_cpu_has_bf16())
             continue;
-        oct_model *m = k & 1 ? net_residual() : small_cnn();
-        oct_ranges *r = ranges_of(m, affine ? OCT_SCHEME_AFFINE : OCT_SCHEME_SYMMETRIC);
-        oct_qat *q = qat_of(m, r, (oct_qat_options){.weight_bits = width, .activation_bits = width, .per_tensor = per_tensor, .narrow_edges = edges});
-        oct_agreement sum = {0};
-        oct_agree *a = NULL;
-        oct_tape *t = NULL;
-        oct_tape_value x;
-        OK(oct_tape_create(oct_qat_graph(q), &(oct_tape_options){.bf16 = bf16}, &t));
-        stir(t);
-        OK(oct_agree_create(q, t, &a));
-        assert_true(oct_tape_input(t, 0, &x));
-        for (int n = 0; n < 3; n++) {
-            oct_rng rng = {(uint64_t)n + 30, 0};
-            for (int64_t i = 0; i < x.count; i++)
-                x.data[i] = (float)oct_rng_unit(&rng) * 3 - 1.5f;
-            OK(oct_tape_forward(t));
-            OK(oct_agree_add(a, t, &sum));
+        oct_model *m = make[which]();
+        const oct_agreement sum = agreement_of(m, rest & 1 ? OCT_SCHEME_AFFINE : OCT_SCHEME_SYMMETRIC,
+                                               (oct_qat_options){.weight_bits = width, .activation_bits = width, .per_tensor = rest >> 1 & 1, .narrow_edges = rest >> 2 & 1}, bf16);
+        /* LayerNormalization sums floats in another order than the engine: a tie may fall to either side */
+        const int64_t allowed = which == 2 ? 1 + sum.codes / 2000 : 0;
+        if (sum.codes < 300 || sum.differing > allowed || sum.worst > 1.01)
+            fail_msg("case %d: %lld of %lld codes differ, by %g", k, (long long)sum.differing, (long long)sum.codes, sum.worst);
+        oct_model_destroy(m);
+    }
+}
+
+/* Gradients of every parameter, products on codes or on real values, one after the other. */
+static int64_t gradients_of(const oct_qat *q, bool real_products, float *to, int64_t room)
+{
+    oct_tape *t = NULL;
+    oct_tape_value v, y;
+    int64_t count = 0;
+    OK(oct_tape_create(oct_qat_graph(q), &(oct_tape_options){.training = true, .real_products = real_products}, &t));
+    assert_true(oct_tape_input(t, 0, &v) && oct_tape_output(t, 0, &y));
+    oct_rng rng = {12, 0};
+    for (int64_t i = 0; i < v.count; i++)
+        v.data[i] = (float)oct_rng_unit(&rng) * 3 - 1.5f;
+    float *seed = malloc((size_t)y.count * sizeof *seed);
+    assert_non_null(seed);
+    for (int64_t i = 0; i < y.count; i++)
+        seed[i] = (float)(i % 7) - 3;
+    OK(oct_tape_forward(t));
+    OK(oct_tape_backward(t, (const float *const[]){seed}));
+    for (int64_t i = 0; oct_tape_value_at(t, i, &v); i++) {
+        if (!v.parameter)
+            continue;
+        assert_true(count + v.count <= room);
+        memcpy(to + count, v.grad, (size_t)v.count * sizeof *to);
+        count += v.count;
+    }
+    free(seed);
+    oct_tape_destroy(t);
+    return count;
+}
+
+static void backward__products_of_codes__gradients_are_those_of_real_values(void **state)
+{
+    enum { ROOM = 20000 };
+    static float a[ROOM], b[ROOM];
+    oct_model *(*const make[])(void) = {small_cnn, net_residual, net_transformer};
+    (void)state;
+    for (int k = 0; k < 6; k++) {
+        oct_model *m = make[k % 3]();
+        oct_ranges *r = ranges_of(m, OCT_SCHEME_AFFINE);
+        oct_qat *q = qat_of(m, r, (oct_qat_options){.weight_bits = 8, .activation_bits = 8, .per_tensor = k >= 3});
+        const int64_t count = gradients_of(q, false, a, ROOM);
+        double error = 0, size = 0;
+        assert_int_equal(gradients_of(q, true, b, ROOM), count);
+        for (int64_t i = 0; i < count; i++) {
+            error += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+            size += (double)b[i] * (double)b[i];
         }
-        if (sum.codes < 1000 || sum.differing != 0)
-            fail_msg("case %d: %lld of %lld codes differ, by %g in '%s'", k, (long long)sum.differing, (long long)sum.codes, sum.worst, sum.worst_tensor);
-        oct_agree_destroy(a);
-        oct_tape_destroy(t);
+        if (!(sqrt(error / size) < 1e-3)) /* a code on a tie may round to the other side */
+            fail_msg("case %d: gradients differ by %g", k, sqrt(error / size));
         oct_qat_destroy(q);
         oct_ranges_destroy(r);
         oct_model_destroy(m);
@@ -309,7 +375,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(start__8_bits__is_ptq_to_the_byte),
-        cmocka_unit_test(agree__conv_nets_of_any_width__every_code_is_the_engines),
+        cmocka_unit_test(backward__products_of_codes__gradients_are_those_of_real_values),
+        cmocka_unit_test(agree__nets_of_any_width__every_code_is_the_engines),
         cmocka_unit_test(export__with_batch_norm__computes_what_the_graph_does),
         cmocka_unit_test(export__4_bits__inner_layers_are_narrow_and_edges_wide),
         cmocka_unit_test(create__no_ranges__is_the_float_model),
