@@ -4,7 +4,7 @@
     bench/train_peers.py OCTAVO [--data DIR] [--model ONNX] [--torch-python PYTHON] [--rounds N] [--busy]
 DIR holds CIFAR-10 as class folders. PyTorch runs eager and channels-last in a process of its own (PYTHON, by default this one); its fake quantization is the
 fastest that there is: fixed scales, torch.fake_quantize_per_tensor_affine behind each activation and _per_channel_ on each weight, so that only rounding and
-straight-through gradients are timed, no observers. Octavo learns its scales, 8 bits. Figures are images/s of whole steps (forward, backward, SGD) from batches that
+straight-through gradients are timed, no observers. Octavo learns its scales, 8 bits; where the processor has bfloat16, also with --bf16, against the same PyTorch. Figures are images/s of whole steps (forward, backward, SGD) from batches that
 are loaded ahead; median and best over the rounds. --busy: with a neighbour that keeps one core busy, as a share of the undisturbed figure.
 """
 import argparse
@@ -78,18 +78,18 @@ print(json.dumps([128 / t for t in times]))
 '''
 
 
-def octavo_steps(a, quantized, threads, folder):
+def octavo_steps(a, kind, threads, folder):
     log = os.path.join(folder, "log.jsonl")
     command = [a.octavo, "train", a.model, "--data", a.data, "--mean", "0.485,0.456,0.406", "--std", "0.229,0.224,0.225", "--epochs", "1", "--batch", "128",
                "--limit", str(128 * (a.steps + 3)), "--val-split", "0.01", "--lr", "0.0001", "--threads", str(threads), "--quiet", "--log", log,
-               "--augment", "crop,flip", "--freeze-bn", "1", "-o", os.path.join(folder, "out.onnx")] + ([] if quantized else ["--float"])
+               "--augment", "crop,flip", "--freeze-bn", "1", "-o", os.path.join(folder, "out.onnx")] + {"float": ["--float"], "QAT": [], "bf16": ["--bf16"]}[kind]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     lines = [json.loads(line) for line in open(log)]
     return [line["images_per_s"] for line in lines if "event" not in line and "val_top1" not in line][3:]
 
 
-def torch_steps(a, quantized, threads):
-    out = subprocess.run([a.torch_python, "-c", TORCH, str(int(quantized)), str(threads), str(a.steps)], check=True, capture_output=True, text=True).stdout
+def torch_steps(a, kind, threads):
+    out = subprocess.run([a.torch_python, "-c", TORCH, str(int(kind != "float")), str(threads), str(a.steps)], check=True, capture_output=True, text=True).stdout
     return json.loads(out)
 
 
@@ -102,18 +102,19 @@ def busy_neighbour(core):
 
 
 def rows(a, cores, folder):
-    """{(engine, quantized, threads, busy): [images/s of steps]}"""
+    """{(engine, kind, threads, busy): [images/s of steps]}"""
     found = {}
-    cases = [(q, t, False) for q in (False, True) for t in sorted({1, cores})]
+    kinds = ["float", "QAT"] + (["bf16"] if "avx512_bf16" in open("/proc/cpuinfo").read() else [])
+    cases = [(k, t, False) for t in sorted({1, cores}) for k in kinds]
     if a.busy and cores > 1:
-        cases.append((True, cores, True))
+        cases.append(("QAT", cores, True))
     for _ in range(a.rounds):
-        for quantized, threads, busy in cases:
+        for kind, threads, busy in cases:
             neighbour = busy_neighbour(sorted(os.sched_getaffinity(0))[0]) if busy else None
             try:
-                found.setdefault(("Octavo", quantized, threads, busy), []).extend(octavo_steps(a, quantized, threads, folder))
-                if a.torch:
-                    found.setdefault(("PyTorch", quantized, threads, busy), []).extend(torch_steps(a, quantized, threads))
+                found.setdefault(("Octavo", kind, threads, busy), []).extend(octavo_steps(a, kind, threads, folder))
+                if a.torch and kind != "bf16":
+                    found.setdefault(("PyTorch", kind, threads, busy), []).extend(torch_steps(a, kind, threads))
             finally:
                 if neighbour:
                     neighbour.kill()
@@ -140,15 +141,15 @@ def main():
         print("PyTorch is not installed: Octavo alone")
     with tempfile.TemporaryDirectory() as folder:
         found = rows(a, len(os.sched_getaffinity(0)), folder)
-    print(f"{'engine':8} {'step':6} {'threads':>7} {'median':>9} {'best':>9}   images/s")
-    for (engine, quantized, threads, busy), v in sorted(found.items(), key=lambda kv: (kv[0][1], kv[0][2], kv[0][3], kv[0][0])):
+    print(f"{'engine':8} {'step':8} {'threads':>7} {'median':>9} {'best':>9}   images/s")
+    for (engine, kind, threads, busy), v in sorted(found.items(), key=lambda kv: (["float", "QAT", "bf16"].index(kv[0][1]), kv[0][2], kv[0][3], kv[0][0])):
         note = ""
         if engine == "Octavo" and a.torch:
-            peer = found[("PyTorch", quantized, threads, busy)]
+            peer = found[("PyTorch", "QAT" if kind == "bf16" else kind, threads, busy)]
             note = f"   {statistics.median(v) / statistics.median(peer):.2f} x PyTorch (best {max(v) / max(peer):.2f} x)"
         if busy:
-            note += f"   {100 * statistics.median(v) / statistics.median(found[(engine, quantized, threads, False)]):.0f} % of undisturbed"
-        print(f"{engine:8} {'QAT' if quantized else 'float':6} {threads:7} {statistics.median(v):9.1f} {max(v):9.1f}{note}{'  (busy neighbour)' if busy else ''}")
+            note += f"   {100 * statistics.median(v) / statistics.median(found[(engine, kind, threads, False)]):.0f} % of undisturbed"
+        print(f"{engine:8} {'QAT bf16' if kind == 'bf16' else kind:8} {threads:7} {statistics.median(v):9.1f} {max(v):9.1f}{note}{'  (busy neighbour)' if busy else ''}")
 
 
 if __name__ == "__main__":

@@ -87,6 +87,8 @@ static int take_options(const cli *c, job *j)
     int status = take_words(c, j);
     if (status)
         return status;
+    if (j->float_only && (j->wbits != 8 || j->abits != 8 || j->export_as || j->scale_mode || j->narrow_edges || j->per_tensor))
+        return cli_error(c, OCT_ERR_USAGE, "--float trains without quantizers: --wbits, --abits, --narrow-edges, --per-tensor, --scale-mode and --export do not go with it");
     if (j->augment && oct_augment_parse(j->augment, &j->changes) != OCT_OK)
         return cli_report(c, oct_last_error()->status);
     if (!(j->val_split > 0 && j->val_split < 1))

@@ -22,7 +22,7 @@ int cli_monitor_open(cli_monitor *m, const cli *c, const char *log_path, bool ap
     m->last = m->start;
     if (!log_path)
         return 0;
-    m->log = fopen(log_path, append ? "a" : "w");
+    m->log = fopen(log_path, "a");
     return m->log ? 0 : cli_error(c, OCT_ERR_IO, "cannot write the log '%s': %s", log_path, strerror(errno));
 }
 
@@ -95,7 +95,7 @@ static void go_on(cli_monitor *m, int64_t step)
 /* A run that starts anew has no use for the lines of another. */
 static void start_anew(cli_monitor *m)
 {
-    if (m->log && m->append && cli_is_regular(m->log_path) && ftruncate(fileno(m->log), 0) != 0)
+    if (m->log && cli_is_regular(m->log_path) && ftruncate(fileno(m->log), 0) != 0)
         fail(m, cli_error(m->c, OCT_ERR_IO, "cannot write the log '%s': %s", m->log_path, strerror(errno)));
 }
 

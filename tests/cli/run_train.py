@@ -159,6 +159,11 @@ def wrong_options_are_usage_errors():
     fails(2, *d, "--augment", "turn", says="turn")
     fails(2, *d, "--init", "kaiming", says="float training")
     fails(2, *d, "--resume", says="folder of the checkpoints")
+    fails(2, *d, "--float", "--wbits", 4, says="without quantizers")
+    old = WORK / "old.jsonl"
+    old.write_text("kept\n")
+    fails(3, "train", FLOAT, "--data", SET, "-o", WORK / "x.onnx", "--cache", FLOAT, "--log", old)
+    assert old.read_text() == "kept\n"
     fails(2, *d, "--micro-batch", 7, "--batch", 16, says="micro-batches of 7")
     fails(4, *d, "--bf16", says="bfloat16", env={"OCTAVO_ISA": "portable"})
     fails(5, *d[:-1], WORK / "no" / "x.onnx", says="cannot write")
