@@ -8,7 +8,7 @@
 #include "train/vector.h"
 
 enum { X, W, B };
-enum { SCALE = 1, ZERO = 2 };                  /* of a quantizer */
+enum { SCALE = 1 };                               /* of a quantizer */
 enum { GAMMA = 1, BETA = 2, MEAN = 3, VAR = 4 }; /* of a BatchNormalization */
 
 typedef enum rule_kind {
@@ -75,6 +75,8 @@ static bool is_plain_gemm(const oct_diff_node *d)
 
 static bool is_conv_or_gemm(const oct_diff_node *d) { return d && (d->node->op == OCT_OP_CONV || d->node->op == OCT_OP_GEMM); }
 
+static bool lies_in_rows(const oct_slot *s) { return s->last || oct_diff_product(&s->value->shape, 2, s->value->shape.rank) == 1; }
+
 /* Are its codes all that is asked for? */
 static bool only_multiplied(const oct_tape *t, const oct_slot *s)
 {
@@ -104,8 +106,8 @@ void oct_diff_use_codes(oct_tape *t)
         oct_diff_node *d = &t->nodes[i];
         if (d->node->op == OCT_OP_FAKE_QUANT && d->out[0]->coded && !d->in[X]->value->data)
             d->out[0]->bare = only_multiplied(t, d->out[0]);
-        if (d->node->op == OCT_OP_BATCH_NORM && is_conv_or_gemm(oct_codes_product_of(t, d->node->inputs[X])) && (d->in[X]->last || oct_diff_product(&d->in[X]->value->shape, 2, d->in[X]->value->shape.rank) == 1))
-            d->in[X]->bare = true;
+        if (d->node->op == OCT_OP_BATCH_NORM)
+            d->in[X]->bare = lies_in_rows(d->in[X]) && is_conv_or_gemm(oct_codes_product_of(t, d->node->inputs[X]));
     }
 }
 
