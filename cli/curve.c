@@ -48,9 +48,8 @@ static bool take_scales(cli_curve *c, const cJSON *scales, cli_curve_epoch *e)
     if (!c->scale_names && count > 0) {
         c->scale_names = calloc((size_t)count, sizeof *c->scale_names);
         const cJSON *s;
-        cJSON_ArrayForEach(s, scales)
-            if (c->scale_names && s->string && (c->scale_names[c->scale_count] = strdup(s->string)))
-                c->scale_count++;
+        cJSON_ArrayForEach(s, scales) if (c->scale_names && s->string && (c->scale_names[c->scale_count] = strdup(s->string)))
+            c->scale_count++;
     }
     e->scales = calloc((size_t)c->scale_count + 1, sizeof *e->scales);
     for (int64_t i = 0; e->scales && i < c->scale_count; i++)
@@ -73,12 +72,14 @@ bool cli_curve_add(cli_curve *c, const cJSON *line)
         return true;
     if (cJSON_GetObjectItem(line, "val_top1")) {
         cli_curve_epoch e = {(int64_t)epoch, (int64_t)step, number(line, "val_top1"), number(line, "loss"), NULL};
-        if (!grow((void **)&c->epochs, c->epoch_count, &c->epoch_capacity, sizeof e) || !take_scales(c, cJSON_GetObjectItem(line, "scales"), &e))
+        if (!grow((void **)&c->epochs, c->epoch_count, &c->epoch_capacity, sizeof e) ||
+            !take_scales(c, cJSON_GetObjectItem(line, "scales"), &e))
             return false;
         c->epochs[c->epoch_count++] = e;
         return true;
     }
-    const cli_curve_step s = {(int64_t)epoch, (int64_t)step, number(line, "loss"), number(line, "lr"), number(line, "images_per_s")};
+    const cli_curve_step s = {(int64_t)epoch, (int64_t)step, number(line, "loss"), number(line, "lr"),
+                              number(line, "images_per_s")};
     if (!grow((void **)&c->steps, c->step_count, &c->step_capacity, sizeof s))
         return false;
     c->steps[c->step_count++] = s;
@@ -88,7 +89,8 @@ bool cli_curve_add(cli_curve *c, const cJSON *line)
 /* --- files --- */
 
 /* Calls take for every line that is whole; *bad = number of the first line that it refused, 0 = none. */
-static int each_line(const cli *c, const char *path, bool (*take)(void *user, const char *text, const cJSON *line), void *user, long *bad)
+static int each_line(const cli *c, const char *path, bool (*take)(void *user, const char *text, const cJSON *line), void *user,
+                     long *bad)
 {
     FILE *f = fopen(path, "r");
     char *text = NULL;

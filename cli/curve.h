@@ -12,7 +12,7 @@ typedef struct cli_curve_step {
 typedef struct cli_curve_epoch {
     int64_t epoch, step;
     double val_top1, loss;
-    double *scales;        /* scale_count */
+    double *scales; /* scale_count */
 } cli_curve_epoch;
 
 /* Zero-initialise. epochs[0], epoch 0, is the starting point. */
@@ -22,7 +22,7 @@ typedef struct cli_curve {
     int64_t step_count, step_capacity, epoch_count, epoch_capacity;
     char **scale_names;
     int64_t scale_count;
-    int64_t *rollbacks;    /* their steps */
+    int64_t *rollbacks; /* their steps */
     int64_t rollback_count, rollback_capacity;
 } cli_curve;
 
@@ -32,7 +32,8 @@ bool cli_curve_add(cli_curve *c, const cJSON *line);
 
 /* Read a log. 0 or the exit status; CONTENT names file and line. A torn last line, as a killed run leaves it, does not count. */
 int cli_curve_read(const cli *c, const char *path, cli_curve *out);
-/* Cut a log back to its lines up to `step`, atomically. A missing file is an empty log; a device or pipe stays. 0 or the exit status. */
+/* Cut a log back to its lines up to `step`, atomically. A missing file is an empty log; a device or pipe stays. 0 or the exit
+ * status. */
 int cli_log_cut(const cli *c, const char *path, int64_t step);
 
 /* Loss and held-out accuracy over the epochs, some lines of text on stdout. */

@@ -18,7 +18,13 @@ static void fail(cli_monitor *m, int status)
 
 int cli_monitor_open(cli_monitor *m, const cli *c, const char *log_path, bool append, volatile sig_atomic_t *stop)
 {
-    *m = (cli_monitor){.c = c, .log_path = log_path, .append = append, .stop = stop, .start = cli_seconds(), .last_top1 = NAN, .terminal = isatty(STDERR_FILENO)};
+    *m = (cli_monitor){.c = c,
+                       .log_path = log_path,
+                       .append = append,
+                       .stop = stop,
+                       .start = cli_seconds(),
+                       .last_top1 = NAN,
+                       .terminal = isatty(STDERR_FILENO)};
     m->last = m->start;
     if (!log_path)
         return 0;
@@ -118,8 +124,9 @@ static void show_step(cli_monitor *m, const oct_train_event *e)
     m->last = now;
     if (isfinite(m->last_top1))
         snprintf(top1, sizeof top1, "  top-1 %.2f %%", m->last_top1);
-    fprintf(stderr, "%sepoch %lld/%lld  step %lld/%lld  loss %.4f%s  lr %.3g  %.0f images/s  %ld:%02ld left%s", m->terminal ? "\r" : "", (long long)e->epoch + 1,
-            (long long)e->epochs, (long long)e->step, (long long)e->steps, e->loss, top1, e->lr, e->images_per_s, left / 60, left % 60, m->terminal ? "\033[K" : "\n");
+    fprintf(stderr, "%sepoch %lld/%lld  step %lld/%lld  loss %.4f%s  lr %.3g  %.0f images/s  %ld:%02ld left%s",
+            m->terminal ? "\r" : "", (long long)e->epoch + 1, (long long)e->epochs, (long long)e->step, (long long)e->steps,
+            e->loss, top1, e->lr, e->images_per_s, left / 60, left % 60, m->terminal ? "\033[K" : "\n");
     fflush(stderr);
     m->drawn = m->terminal;
 }
@@ -132,8 +139,8 @@ static void show_epoch(cli_monitor *m, const oct_train_event *e, double images_p
     if (e->kind == OCT_TRAIN_STARTED)
         fprintf(stderr, "start: top-1 %.2f %% on held-out data\n", e->val_top1);
     else
-        fprintf(stderr, "epoch %lld/%lld: loss %.4f, top-1 %.2f %% on held-out data, %.0f images/s, %.0f s\n", (long long)e->epoch, (long long)e->epochs, e->loss, e->val_top1,
-                images_per_s, e->seconds);
+        fprintf(stderr, "epoch %lld/%lld: loss %.4f, top-1 %.2f %% on held-out data, %.0f images/s, %.0f s\n", (long long)e->epoch,
+                (long long)e->epochs, e->loss, e->val_top1, images_per_s, e->seconds);
 }
 
 void cli_monitor_event(void *user, const oct_train_event *e)

@@ -6,7 +6,8 @@
 
 #include "cli.h"
 
-/* The file that stands at path is replaced when all is written, and stays as it is otherwise. A device or pipe is written directly. */
+/* The file that stands at path is replaced when all is written, and stays as it is otherwise. A device or pipe is written directly.
+ */
 typedef struct cli_output {
     FILE *file;
     char *path;      /* links resolved */

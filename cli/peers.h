@@ -4,8 +4,8 @@
 
 #include "cli.h"
 
-/* The other processes, or NULL: asked once, where a command is about to share its work. Processes of other rank than 0 become quiet: their stdout is closed
- * to /dev/null, --quiet is set. 0 or the exit status. */
+/* The other processes, or NULL: asked once, where a command is about to share its work. Processes of other rank than 0 become
+ * quiet: their stdout is closed to /dev/null, --quiet is set. 0 or the exit status. */
 int cli_peers_open(cli *c, const oct_peers **out);
 /* Ends the sharing, by cli_finish: an exit status other than 0 ends all processes. */
 void cli_peers_close(int exit_status);

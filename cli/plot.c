@@ -16,8 +16,14 @@ typedef struct panel {
     double most;           /* the largest value there can be; 0 = none */
 } panel;
 
-static double px(const panel *p, double x) { return LEFT + (p->x1 > p->x0 ? (x - p->x0) / (p->x1 - p->x0) : 0.5) * (WIDTH - LEFT - RIGHT); }
-static double py(const panel *p, double v) { return p->y + PANEL - (p->v1 > p->v0 ? (v - p->v0) / (p->v1 - p->v0) : 0.5) * PANEL; }
+static double px(const panel *p, double x)
+{
+    return LEFT + (p->x1 > p->x0 ? (x - p->x0) / (p->x1 - p->x0) : 0.5) * (WIDTH - LEFT - RIGHT);
+}
+static double py(const panel *p, double v)
+{
+    return p->y + PANEL - (p->v1 > p->v0 ? (v - p->v0) / (p->v1 - p->v0) : 0.5) * PANEL;
+}
 
 /* A step of 1, 2 or 5 times a power of ten that gives about TICKS ticks. */
 static double tick_step(double span)
@@ -44,12 +50,12 @@ static void begin(panel *p, const char *title, const char *axis)
     fprintf(p->f, "<text x='%d' y='%.1f' class='t'>%s</text>\n", LEFT, p->y - 10, title);
     const double dv = tick_step(p->v1 - p->v0), dx = tick_step(p->x1 > p->x0 ? p->x1 - p->x0 : 1);
     for (double v = ceil(p->v0 / dv) * dv; v <= p->v1; v += dv)
-        fprintf(p->f, "<path d='M%d %.1fH%d' class='g'/><text x='%d' y='%.1f' class='v'>%g</text>\n", LEFT, py(p, v), WIDTH - RIGHT, LEFT - 8, py(p, v) + 4,
-                fabs(v) < 1e-9 * dv ? 0 : round(v / dv) * dv);
+        fprintf(p->f, "<path d='M%d %.1fH%d' class='g'/><text x='%d' y='%.1f' class='v'>%g</text>\n", LEFT, py(p, v), WIDTH - RIGHT,
+                LEFT - 8, py(p, v) + 4, fabs(v) < 1e-9 * dv ? 0 : round(v / dv) * dv);
     for (double x = ceil(p->x0 / dx) * dx; x <= p->x1; x += dx)
         fprintf(p->f, "<text x='%.1f' y='%.1f' class='x'>%g</text>\n", px(p, x), p->y + PANEL + 18, x);
-    fprintf(p->f, "<text x='%d' y='%.1f' class='x'>%s</text>\n<rect x='%d' y='%.1f' width='%d' height='%d' class='b'/>\n", (WIDTH + LEFT - RIGHT) / 2,
-            p->y + PANEL + 36, axis, LEFT, p->y, WIDTH - LEFT - RIGHT, PANEL);
+    fprintf(p->f, "<text x='%d' y='%.1f' class='x'>%s</text>\n<rect x='%d' y='%.1f' width='%d' height='%d' class='b'/>\n",
+            (WIDTH + LEFT - RIGHT) / 2, p->y + PANEL + 36, axis, LEFT, p->y, WIDTH - LEFT - RIGHT, PANEL);
 }
 
 static void polyline(const panel *p, const double *x, const double *v, int64_t count, const char *style)
@@ -133,8 +139,9 @@ static void name_of(const char *name, char *out, size_t room)
 {
     size_t n = 0;
     for (int shown = 0; *name && shown < 17 && n + 8 < room; name++, shown++)
-        n += (size_t)(*name == '<' || *name == '>' || *name == '&' ? snprintf(out + n, room - n, "&#%d;", *name)
-                                                                   : snprintf(out + n, room - n, "%c", (unsigned char)*name < ' ' ? '?' : *name));
+        n += (size_t)(*name == '<' || *name == '>' || *name == '&'
+                          ? snprintf(out + n, room - n, "&#%d;", *name)
+                          : snprintf(out + n, room - n, "%c", (unsigned char)*name < ' ' ? '?' : *name));
     while (n > 0 && *name && ((unsigned char)out[n - 1] & 0x80)) /* no half of a character */
         n--;
     snprintf(out + n, room - n, "%s", *name ? "..." : "");
@@ -206,10 +213,13 @@ static void draw_scales(FILE *f, double y, const cli_curve *c, double *x, double
 static void draw(FILE *f, const cli_curve *c, double *x, double *v)
 {
     const int panels = c->scale_count > 0 && c->epoch_count > 1 ? 3 : 2, height = TOP + panels * (PANEL + GAP);
-    fprintf(f, "<svg xmlns='http://www.w3.org/2000/svg' width='%d' height='%d' viewBox='0 0 %d %d'>\n"
-               "<style>text{font:12px sans-serif;fill:#333}.t{font-size:14px;font-weight:bold}.v{text-anchor:end}.x{text-anchor:middle}"
-               ".g{stroke:#e6e6e6}.b{fill:none;stroke:#999}polyline,path{fill:none;stroke-linejoin:round}</style>\n<rect width='100%%' height='100%%' fill='white'/>\n",
-            WIDTH, height, WIDTH, height);
+    fprintf(
+        f,
+        "<svg xmlns='http://www.w3.org/2000/svg' width='%d' height='%d' viewBox='0 0 %d %d'>\n"
+        "<style>text{font:12px sans-serif;fill:#333}.t{font-size:14px;font-weight:bold}.v{text-anchor:end}.x{text-anchor:middle}"
+        ".g{stroke:#e6e6e6}.b{fill:none;stroke:#999}polyline,path{fill:none;stroke-linejoin:round}</style>\n<rect width='100%%' "
+        "height='100%%' fill='white'/>\n",
+        WIDTH, height, WIDTH, height);
     draw_loss(f, TOP, c, x, v);
     draw_accuracy(f, TOP + PANEL + GAP, c, x, v);
     if (panels > 2)

@@ -1,4 +1,5 @@
-/* The trained quantizers against the engine, code by code: the model that a tape stands for is built, and every tensor that has a quantizer is read from both. */
+/* The trained quantizers against the engine, code by code: the model that a tape stands for is built, and every tensor that has a
+ * quantizer is read from both. */
 #include "train/agree.h"
 
 #include <math.h>
@@ -10,8 +11,8 @@
 
 /* A quantizer in the tape and the codes of it in the exported model. */
 typedef struct pair {
-    const char *value;  /* in the tape */
-    char *codes;        /* in the model */
+    const char *value; /* in the tape */
+    char *codes;       /* in the model */
     float scale;
 } pair;
 
@@ -23,7 +24,7 @@ struct oct_agree {
     pair *pairs;
     const char **taps;
     int count;
-    float *room;        /* of the largest tensor */
+    float *room; /* of the largest tensor */
     int64_t room_count;
 };
 
@@ -70,7 +71,8 @@ oct_status oct_agree_create(const oct_qat *q, const oct_tape *t, oct_agree **out
     OCT_TRY_DONE(add_pairs(a, t));
     OCT_TRY_DONE(oct_alloc((a->room_count + 1) * (int64_t)sizeof *a->room, true, (void **)&a->room));
     OCT_TRY_DONE(oct_qat_export(q, t, &a->model));
-    OCT_TRY_DONE(oct_plan_build(a->model, &(oct_build_options){.batch = q->opts.batch, .taps = a->taps, .tap_count = a->count}, &a->plan));
+    OCT_TRY_DONE(
+        oct_plan_build(a->model, &(oct_build_options){.batch = q->opts.batch, .taps = a->taps, .tap_count = a->count}, &a->plan));
     OCT_TRY_DONE(oct_context_create(a->plan, 1, &a->context));
     *out = a;
     a = NULL;

@@ -10,7 +10,8 @@ typedef struct oct_agreement {
     const char *worst_tensor; /* borrowed from the oct_agree; NULL while worst is 0 */
 } oct_agreement;
 
-/* The model as the tape's values are now, built for the engine. Statistics and scales must not move while it is in use. Errors as in oct_plan_build. */
+/* The model as the tape's values are now, built for the engine. Statistics and scales must not move while it is in use. Errors as
+ * in oct_plan_build. */
 typedef struct oct_agree oct_agree;
 oct_status oct_agree_create(const oct_qat *q, const oct_tape *t, oct_agree **out);
 void oct_agree_destroy(oct_agree *a);

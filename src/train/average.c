@@ -78,7 +78,10 @@ void oct_average_swap(oct_average *a)
     a->swapped = !a->swapped;
 }
 
-bool oct_average_is_swapped(const oct_average *a) { return a->swapped; }
+bool oct_average_is_swapped(const oct_average *a)
+{
+    return a->swapped;
+}
 
 void oct_average_get_state(oct_average *a, oct_average_state *out)
 {

@@ -1,7 +1,7 @@
 /* An exponential moving average of the parameters, to evaluate with in their place.
  *
- * After update t = 1, 2, ...: a = d a + (1 - d) w with d = min(decay, t / (t + 9)), so that the start is soon forgotten (Polyak, Juditsky
- * 1992 for averaging; the ramp keeps the window at about a tenth of the steps made). Starts at the values it finds. */
+ * After update t = 1, 2, ...: a = d a + (1 - d) w with d = min(decay, t / (t + 9)), so that the start is soon forgotten (Polyak,
+ * Juditsky 1992 for averaging; the ramp keeps the window at about a tenth of the steps made). Starts at the values it finds. */
 #ifndef OCT_TRAIN_AVERAGE_H
 #define OCT_TRAIN_AVERAGE_H
 

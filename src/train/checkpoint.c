@@ -1,5 +1,6 @@
-/* Layout: "OCTCKPT1", the number of items (u64); for each item the length of its name (u64), the bytes of its data (u64), the name, the data; at the end XXH64 of
- * all before. Numbers are little-endian. Nothing is believed before the checksum fits, and no length without a look at what is left. */
+/* Layout: "OCTCKPT1", the number of items (u64); for each item the length of its name (u64), the bytes of its data (u64), the name,
+ * the data; at the end XXH64 of all before. Numbers are little-endian. Nothing is believed before the checksum fits, and no length
+ * without a look at what is left. */
 #include "train/checkpoint.h"
 
 #include <dirent.h>
@@ -18,7 +19,7 @@ enum { WORD = 8, HEAD = sizeof magic + WORD, NAME_MOST = 255 };
 struct oct_checkpoint {
     char *path;
     char *bytes;
-    int64_t size;   /* without the checksum */
+    int64_t size; /* without the checksum */
     uint64_t count;
 };
 
@@ -59,7 +60,8 @@ static oct_status put_items(writer *w, const oct_checkpoint_item *items, int64_t
     return put_word(w, oct_hash_value(&w->hash));
 }
 
-/* A killed process leaves "<path>.<pid>.tmp", as large as a checkpoint; those whose process is gone are removed. Nothing depends on it. */
+/* A killed process leaves "<path>.<pid>.tmp", as large as a checkpoint; those whose process is gone are removed. Nothing depends on
+ * it. */
 static void sweep(const char *path)
 {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
@@ -68,8 +70,8 @@ static void sweep(const char *path)
     DIR *d = folder ? opendir(folder) : NULL;
     for (const struct dirent *e; d && (e = readdir(d));) {
         int pid = 0, used = 0;
-        if (strncmp(e->d_name, name, length) == 0 && sscanf(e->d_name + length, ".%9d.tmp%n", &pid, &used) == 1 && used && !e->d_name[length + (size_t)used] &&
-            pid > 0 && kill(pid, 0) != 0 && errno == ESRCH)
+        if (strncmp(e->d_name, name, length) == 0 && sscanf(e->d_name + length, ".%9d.tmp%n", &pid, &used) == 1 && used &&
+            !e->d_name[length + (size_t)used] && pid > 0 && kill(pid, 0) != 0 && errno == ESRCH)
             unlinkat(dirfd(d), e->d_name, 0);
     }
     if (d)
@@ -182,7 +184,9 @@ oct_status oct_checkpoint_take(const oct_checkpoint *c, const char *name, void *
     const void *from;
     int64_t size;
     if (!oct_checkpoint_find(c, name, &from, &size) || size != bytes)
-        return oct_fail_file(oct_fail(OCT_ERR_CONTENT, "the checkpoint '%s' has no item '%s' of %lld bytes", c->path, name, (long long)bytes), c->path);
+        return oct_fail_file(
+            oct_fail(OCT_ERR_CONTENT, "the checkpoint '%s' has no item '%s' of %lld bytes", c->path, name, (long long)bytes),
+            c->path);
     if (bytes > 0)
         memcpy(data, from, (size_t)bytes);
     return OCT_OK;

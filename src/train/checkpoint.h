@@ -12,8 +12,8 @@ typedef struct oct_checkpoint_item {
     int64_t bytes;
 } oct_checkpoint_item;
 
-/* To a temporary name, then renamed: the old file stays whole on any failure. Temporary files that killed processes of this machine left are removed.
- * IO naming the file. */
+/* To a temporary name, then renamed: the old file stays whole on any failure. Temporary files that killed processes of this machine
+ * left are removed. IO naming the file. */
 oct_status oct_checkpoint_write(const char *path, const oct_checkpoint_item *items, int64_t count);
 
 typedef struct oct_checkpoint oct_checkpoint;

@@ -8,7 +8,7 @@
 #include "train/vector.h"
 
 enum { X, W, B };
-enum { SCALE = 1 };                               /* of a quantizer */
+enum { SCALE = 1 };                              /* of a quantizer */
 enum { GAMMA = 1, BETA = 2, MEAN = 3, VAR = 4 }; /* of a BatchNormalization */
 
 typedef enum rule_kind {
@@ -19,18 +19,18 @@ typedef enum rule_kind {
 
 /* A tensor on a quantizer's grid: it may have been moved and picked from since. */
 typedef struct grid {
-    const oct_slot *at;            /* NULL = none */
+    const oct_slot *at; /* NULL = none */
     const oct_diff_node *quantizer;
 } grid;
 
 struct oct_codes_rule {
     rule_kind kind;
     const oct_diff_node *product, *norm; /* norm NULL = none is folded */
-    grid a, b;                     /* a product's residual; the terms of a sum; what a mean is of */
-    float least, most;             /* of the Relus and Clips on the way */
-    int64_t rows, c, plane;        /* of the output: rows of c channels; planes where channels do not lie last */
+    grid a, b;                           /* a product's residual; the terms of a sum; what a mean is of */
+    float least, most;                   /* of the Relus and Clips on the way */
+    int64_t rows, c, plane;              /* of the output: rows of c channels; planes where channels do not lie last */
     float *sign, *bias, *factor, *shift; /* [c], see oct_requant */
-    float *sums;                   /* of means, [rows c] */
+    float *sums;                         /* of means, [rows c] */
 };
 
 /* --- finding --- */
@@ -43,11 +43,15 @@ static oct_diff_node *producer(const oct_tape *t, const oct_value *v)
     return NULL;
 }
 
-static bool has_one_user(const oct_value *v) { return v->user_count == 1 && !v->is_output; }
+static bool has_one_user(const oct_value *v)
+{
+    return v->user_count == 1 && !v->is_output;
+}
 
 static bool keeps_grid(const oct_node *n)
 {
-    return n->op == OCT_OP_MAX_POOL || n->op == OCT_OP_IDENTITY || (n->op == OCT_OP_PAD && !oct_pad_writes_value(n)) || (oct_op_get(n->op)->flags & OCT_OPF_M);
+    return n->op == OCT_OP_MAX_POOL || n->op == OCT_OP_IDENTITY || (n->op == OCT_OP_PAD && !oct_pad_writes_value(n)) ||
+           (oct_op_get(n->op)->flags & OCT_OPF_M);
 }
 
 static grid grid_of(const oct_tape *t, const oct_value *v, const oct_slot *slot)
@@ -69,25 +73,36 @@ static bool is_plain_gemm(const oct_diff_node *d)
     const oct_node *n = d->node;
     const oct_value *c = oct_node_in(n, B);
     int64_t count = 0;
-    return n->op == OCT_OP_GEMM && oct_node_float(n, "alpha", 1) == 1 && oct_node_float(n, "beta", 1) == 1 && oct_node_int(n, "transA", 0) == 0 &&
+    return n->op == OCT_OP_GEMM && oct_node_float(n, "alpha", 1) == 1 && oct_node_float(n, "beta", 1) == 1 &&
+           oct_node_int(n, "transA", 0) == 0 &&
            (!c || (oct_shape_count(&c->shape, &count) == OCT_OK && count == n->outputs[0]->shape.dim[1]));
 }
 
-static bool is_conv_or_gemm(const oct_diff_node *d) { return d && (d->node->op == OCT_OP_CONV || d->node->op == OCT_OP_GEMM); }
+static bool is_conv_or_gemm(const oct_diff_node *d)
+{
+    return d && (d->node->op == OCT_OP_CONV || d->node->op == OCT_OP_GEMM);
+}
 
-static bool lies_in_rows(const oct_slot *s) { return s->last || oct_diff_product(&s->value->shape, 2, s->value->shape.rank) == 1; }
+static bool lies_in_rows(const oct_slot *s)
+{
+    return s->last || oct_diff_product(&s->value->shape, 2, s->value->shape.rank) == 1;
+}
 
 /* Are its codes all that is asked for? */
 static bool only_multiplied(const oct_tape *t, const oct_slot *s)
 {
     int64_t uses = 0;
     for (int64_t i = 0; i < t->node_count; i++)
-        uses += t->nodes[i].quantizer[X] && t->nodes[i].in[X] == s && t->nodes[i].in[W]->uses == 1; /* whose gradient can be scaled then */
+        uses += t->nodes[i].quantizer[X] && t->nodes[i].in[X] == s &&
+                t->nodes[i].in[W]->uses == 1; /* whose gradient can be scaled then */
     return uses == s->uses;
 }
 
 /* One matrix times weights, with a bias that is a row. */
-static bool is_plain_matmul(const oct_node *n) { return n->op == OCT_OP_MATMUL && n->inputs[1]->shape.rank == 2; }
+static bool is_plain_matmul(const oct_node *n)
+{
+    return n->op == OCT_OP_MATMUL && n->inputs[1]->shape.rank == 2;
+}
 
 void oct_diff_use_codes(oct_tape *t)
 {
@@ -96,7 +111,8 @@ void oct_diff_use_codes(oct_tape *t)
         if (d->node->op != OCT_OP_CONV && !is_plain_gemm(d) && !is_plain_matmul(d->node))
             continue;
         const oct_diff_node *x = quantizer_before(t, d, X), *w = quantizer_before(t, d, W);
-        if (!x || !w || !w->in[X]->value->data || x->in[SCALE]->count != 1 || (w->in[SCALE]->count != 1 && oct_node_int(w->node, "axis", -1) != oct_weight_axis(d->node)))
+        if (!x || !w || !w->in[X]->value->data || x->in[SCALE]->count != 1 ||
+            (w->in[SCALE]->count != 1 && oct_node_int(w->node, "axis", -1) != oct_weight_axis(d->node)))
             continue;
         d->in[X]->coded = d->in[W]->coded = d->out[0]->summed = true;
         d->quantizer[X] = x;
@@ -147,7 +163,8 @@ static bool find_sum(const oct_tape *t, const oct_diff_node *add, oct_codes_rule
 /* Behind Flatten and its like: a mean's planes are one element, so its order does not depend on the layout. */
 static bool find_mean(const oct_tape *t, const oct_diff_node *d, oct_codes_rule *r)
 {
-    while (d && (d->node->op == OCT_OP_FLATTEN || d->node->op == OCT_OP_RESHAPE || d->node->op == OCT_OP_SQUEEZE) && has_one_user(d->node->inputs[0]))
+    while (d && (d->node->op == OCT_OP_FLATTEN || d->node->op == OCT_OP_RESHAPE || d->node->op == OCT_OP_SQUEEZE) &&
+           has_one_user(d->node->inputs[0]))
         d = producer(t, d->node->inputs[0]);
     if (!d || (d->node->op != OCT_OP_GLOBAL_AVERAGE_POOL && !oct_is_spatial_mean(d->node)) || d->in[0]->value->shape.rank < 3)
         return false;
@@ -177,7 +194,10 @@ static bool find(const oct_tape *t, const oct_diff_node *q, oct_codes_rule *r)
     return find_product(t, v, r);
 }
 
-static bool same_layout(const oct_slot *a, const oct_slot *b) { return !a || (a->count == b->count && a->last == b->last); }
+static bool same_layout(const oct_slot *a, const oct_slot *b)
+{
+    return !a || (a->count == b->count && a->last == b->last);
+}
 
 oct_status oct_codes_rule_make(oct_tape *t, oct_diff_node *q, oct_codes_rule **out)
 {
@@ -206,9 +226,15 @@ oct_status oct_codes_rule_make(oct_tape *t, oct_diff_node *q, oct_codes_rule **o
 
 /* --- running --- */
 
-bool oct_codes_rule_holds(const oct_codes_rule *r, bool training) { return r && !(training && r->norm); }
+bool oct_codes_rule_holds(const oct_codes_rule *r, bool training)
+{
+    return r && !(training && r->norm);
+}
 
-static float scale_of(const oct_diff_node *quantizer, int64_t channel) { return quantizer->in[SCALE]->data[quantizer->in[SCALE]->count == 1 ? 0 : channel]; }
+static float scale_of(const oct_diff_node *quantizer, int64_t channel)
+{
+    return quantizer->in[SCALE]->data[quantizer->in[SCALE]->count == 1 ? 0 : channel];
+}
 
 void oct_codes_worth(const oct_diff_node *product, int64_t channels, double *worth)
 {
@@ -230,12 +256,13 @@ float oct_folded_scale(float scale, double k)
     return (float)fmin(fmax(s, 0x1p-62), 0x1p62);
 }
 
-/* One output channel of a product with its BatchNormalization, as export folds it: in double, the bias then on the grid of the sums. */
+/* One output channel of a product with its BatchNormalization, as export folds it: in double, the bias then on the grid of the
+ * sums. */
 typedef struct folded {
-    double k;                 /* factor of the BatchNormalization, 1 without */
-    float weights, bias;      /* scale of the folded weights; folded bias */
-    int32_t whole;            /* the bias in units of the grid */
-    bool fits;                /* false: it is too large for that */
+    double k;            /* factor of the BatchNormalization, 1 without */
+    float weights, bias; /* scale of the folded weights; folded bias */
+    int32_t whole;       /* the bias in units of the grid */
+    bool fits;           /* false: it is too large for that */
 } folded;
 
 static folded fold(const oct_diff_node *product, const oct_diff_node *norm, int64_t c)
@@ -245,7 +272,8 @@ static folded fold(const oct_diff_node *product, const oct_diff_node *norm, int6
     folded f = {.k = 1};
     double shift = 0;
     if (norm) {
-        f.k = (double)norm->in[GAMMA]->data[c] / sqrt((double)norm->in[VAR]->data[c] + (double)oct_node_float(norm->node, "epsilon", 1e-5f));
+        f.k = (double)norm->in[GAMMA]->data[c] /
+              sqrt((double)norm->in[VAR]->data[c] + (double)oct_node_float(norm->node, "epsilon", 1e-5f));
         shift = (double)norm->in[BETA]->data[c] - (double)norm->in[MEAN]->data[c] * f.k;
     }
     f.weights = oct_folded_scale(scale_of(product->quantizer[W], c), f.k);
@@ -256,7 +284,10 @@ static folded fold(const oct_diff_node *product, const oct_diff_node *norm, int6
     return f;
 }
 
-static float sign_of(double k) { return k > 0 ? 1 : k < 0 ? -1 : 0; }
+static float sign_of(double k)
+{
+    return k > 0 ? 1 : k < 0 ? -1 : 0;
+}
 
 static void fill_product(const oct_codes_rule *r, float scale)
 {
@@ -290,7 +321,10 @@ static void fill_plain(const oct_codes_rule *r, float factor)
     }
 }
 
-static float code(float x, float scale) { return oct_rne(x / scale); }
+static float code(float x, float scale)
+{
+    return oct_rne(x / scale);
+}
 
 static void sum_planes(const oct_codes_rule *r)
 {
@@ -313,7 +347,8 @@ static void run_sum(const oct_codes_rule *r, oct_diff_node *q, const oct_requant
     const float fa = (float)((double)sa / (double)how->scale), fb = (float)((double)sb / (double)how->scale);
     oct_slot *y = q->out[0];
     for (int64_t i = 0; i < y->count; i++) {
-        const float v = code(r->a.at->data[i], sa) * fa + code(r->b.at->data[i], sb) * fb, c = oct_rne(oct_clamp_nan_lo(v, how->lo, how->hi));
+        const float v = code(r->a.at->data[i], sa) * fa + code(r->b.at->data[i], sb) * fb,
+                    c = oct_rne(oct_clamp_nan_lo(v, how->lo, how->hi));
         if (y->data)
             y->data[i] = c * how->scale;
         if (y->codes)
@@ -344,7 +379,8 @@ static void run_rows(const oct_codes_rule *r, oct_diff_node *q, const float *x, 
 
 void oct_codes_rule_run(const oct_codes_rule *r, oct_diff_node *q, float scale, float lo, float hi)
 {
-    oct_requant how = {.sign = r->sign, .bias = r->bias, .factor = r->factor, .shift = r->shift, .scale = scale, .lo = lo, .hi = hi};
+    oct_requant how = {
+        .sign = r->sign, .bias = r->bias, .factor = r->factor, .shift = r->shift, .scale = scale, .lo = lo, .hi = hi};
     how.lo = fminf(fmaxf(oct_rne(fminf(fmaxf(r->least / scale, lo), hi)), lo), hi);
     how.hi = fminf(fmaxf(oct_rne(fminf(fmaxf(r->most / scale, lo), hi)), lo), hi);
     if (r->kind == OF_SUM) {

@@ -1,10 +1,9 @@
 /* Conv and ConvTranspose over one to three spatial axes, by oneDNN's direct convolutions.
  *
- * Both are one linear map W between a wide and a narrow image and its adjoint: Conv reads the wide one, ConvTranspose writes it (Dumoulin, Visin 2016,
- * arXiv 1603.07285, section 4).
- *   Conv:          y = W x    dx = W' dy   dW = <dy, x>
- *   ConvTranspose: y = W' x   dx = W dy    dW = <x, dy>
- * so three primitives serve both. ONNX's weights [narrow channels, wide channels / groups, k...] are the same array in both cases. */
+ * Both are one linear map W between a wide and a narrow image and its adjoint: Conv reads the wide one, ConvTranspose writes it
+ * (Dumoulin, Visin 2016, arXiv 1603.07285, section 4). Conv:          y = W x    dx = W' dy   dW = <dy, x> ConvTranspose: y = W' x
+ * dx = W dy    dW = <x, dy> so three primitives serve both. ONNX's weights [narrow channels, wide channels / groups, k...] are the
+ * same array in both cases. */
 #include "train/diff.h"
 
 #include <string.h>
@@ -13,11 +12,11 @@
 #include "train/vector.h"
 
 typedef struct conv_state {
-    oct_dnn_step *map, *adjoint, *weights;  /* wide, W -> narrow; narrow, W -> wide; wide, narrow -> dW */
+    oct_dnn_step *map, *adjoint, *weights;        /* wide, W -> narrow; narrow, W -> wide; wide, narrow -> dW */
     int64_t map_room, adjoint_room, weights_room; /* bytes of the result before it is added: none where it is written in place */
-    int64_t n, c, plane;                    /* of y: images, channels, pixels */
-    bool last;                              /* y has its channels last */
-    float *factor, *shift;                  /* [c] where codes are summed */
+    int64_t n, c, plane;                          /* of y: images, channels, pixels */
+    bool last;                                    /* y has its channels last */
+    float *factor, *shift;                        /* [c] where codes are summed */
 } conv_state;
 
 /* A tensor as it lies, and as a primitive shall read it (bfloat16 where the tape computes so) and write it (always float32). */
@@ -30,14 +29,16 @@ typedef struct geometry {
     dnnl_dims_t stride, dilate, begin, end;
 } geometry;
 
-static oct_status describe(const oct_tape *t, int rank, const dnnl_dims_t dims, const dnnl_dims_t strides, dnnl_format_tag_t tag, layout *out)
+static oct_status describe(const oct_tape *t, int rank, const dnnl_dims_t dims, const dnnl_dims_t strides, dnnl_format_tag_t tag,
+                           layout *out)
 {
     OCT_TRY(oct_dnn_status(dnnl_memory_desc_init_by_strides(&out->plain, rank, dims, dnnl_f32, strides), "a layout"));
     OCT_TRY(oct_dnn_status(dnnl_memory_desc_init_by_tag(&out->read, rank, dims, t->bf16 ? dnnl_bf16 : dnnl_f32, tag), "a layout"));
     return oct_dnn_status(dnnl_memory_desc_init_by_tag(&out->write, rank, dims, dnnl_f32, tag), "a layout");
 }
 
-/* Channels last where one of the two images lies so (with a free choice for the other oneDNN falls back to its slow reference), else as the primitive likes. */
+/* Channels last where one of the two images lies so (with a free choice for the other oneDNN falls back to its slow reference),
+ * else as the primitive likes. */
 static oct_status describe_image(const oct_tape *t, const oct_slot *s, bool last, layout *out)
 {
     static const dnnl_format_tag_t tags[] = {dnnl_nwc, dnnl_nhwc, dnnl_ndhwc};
@@ -109,10 +110,12 @@ static oct_status read_geometry(const oct_tape *t, const oct_diff_node *d, geome
     return describe_weights(t, ws, groups, &q->weights);
 }
 
-static oct_status make_step(oct_tape *t, const void *desc, const_dnnl_primitive_desc_t hint, const oct_dnn_arg *args, oct_dnn_step **out)
+static oct_status make_step(oct_tape *t, const void *desc, const_dnnl_primitive_desc_t hint, const oct_dnn_arg *args,
+                            oct_dnn_step **out)
 {
     dnnl_primitive_desc_t pd = NULL;
-    OCT_TRY(oct_dnn_status(dnnl_primitive_desc_create(&pd, desc, oct_dnn_attr(t->dnn), oct_dnn_engine(t->dnn), hint), "this convolution"));
+    OCT_TRY(oct_dnn_status(dnnl_primitive_desc_create(&pd, desc, oct_dnn_attr(t->dnn), oct_dnn_engine(t->dnn), hint),
+                           "this convolution"));
     const oct_status s = oct_dnn_step_create(t->dnn, pd, 3, args, out);
     dnnl_primitive_desc_destroy(pd);
     return s;
@@ -124,24 +127,37 @@ static oct_status make_steps(oct_tape *t, const geometry *q, bool need_map, bool
     dnnl_convolution_desc_t map, other;
     dnnl_primitive_desc_t hint = NULL;
     oct_status status = OCT_OK;
-    OCT_TRY(oct_dnn_status(dnnl_dilated_convolution_forward_desc_init(&map, dnnl_forward_training, alg, &q->wide.read, &q->weights.read, NULL, &q->narrow.write,
-                                                                      q->stride, q->dilate, q->begin, q->end), "this convolution"));
-    OCT_TRY(oct_dnn_status(dnnl_primitive_desc_create(&hint, &map, oct_dnn_attr(t->dnn), oct_dnn_engine(t->dnn), NULL), "this convolution"));
+    OCT_TRY(
+        oct_dnn_status(dnnl_dilated_convolution_forward_desc_init(&map, dnnl_forward_training, alg, &q->wide.read, &q->weights.read,
+                                                                  NULL, &q->narrow.write, q->stride, q->dilate, q->begin, q->end),
+                       "this convolution"));
+    OCT_TRY(oct_dnn_status(dnnl_primitive_desc_create(&hint, &map, oct_dnn_attr(t->dnn), oct_dnn_engine(t->dnn), NULL),
+                           "this convolution"));
     if (need_map) {
-        const oct_dnn_arg args[3] = {{DNNL_ARG_SRC, &q->wide.plain, false}, {DNNL_ARG_WEIGHTS, &q->weights.plain, false}, {DNNL_ARG_DST, &q->narrow.plain, true}};
+        const oct_dnn_arg args[3] = {{DNNL_ARG_SRC, &q->wide.plain, false},
+                                     {DNNL_ARG_WEIGHTS, &q->weights.plain, false},
+                                     {DNNL_ARG_DST, &q->narrow.plain, true}};
         status = oct_dnn_step_create(t->dnn, hint, 3, args, &s->map);
     }
     if (status == OCT_OK && need_adjoint) {
-        const oct_dnn_arg args[3] = {{DNNL_ARG_DIFF_DST, &q->narrow.plain, false}, {DNNL_ARG_WEIGHTS, &q->weights.plain, false}, {DNNL_ARG_DIFF_SRC, &q->wide.plain, true}};
-        status = oct_dnn_status(dnnl_dilated_convolution_backward_data_desc_init(&other, alg, &q->wide.write, &q->weights.read, &q->narrow.read, q->stride,
-                                                                                 q->dilate, q->begin, q->end), "this convolution");
+        const oct_dnn_arg args[3] = {{DNNL_ARG_DIFF_DST, &q->narrow.plain, false},
+                                     {DNNL_ARG_WEIGHTS, &q->weights.plain, false},
+                                     {DNNL_ARG_DIFF_SRC, &q->wide.plain, true}};
+        status = oct_dnn_status(dnnl_dilated_convolution_backward_data_desc_init(&other, alg, &q->wide.write, &q->weights.read,
+                                                                                 &q->narrow.read, q->stride, q->dilate, q->begin,
+                                                                                 q->end),
+                                "this convolution");
         if (status == OCT_OK)
             status = make_step(t, &other, hint, args, &s->adjoint);
     }
     if (status == OCT_OK && need_weights) {
-        const oct_dnn_arg args[3] = {{DNNL_ARG_SRC, &q->wide.plain, false}, {DNNL_ARG_DIFF_DST, &q->narrow.plain, false}, {DNNL_ARG_DIFF_WEIGHTS, &q->weights.plain, true}};
-        status = oct_dnn_status(dnnl_dilated_convolution_backward_weights_desc_init(&other, alg, &q->wide.read, &q->weights.write, NULL, &q->narrow.read,
-                                                                                    q->stride, q->dilate, q->begin, q->end), "this convolution");
+        const oct_dnn_arg args[3] = {{DNNL_ARG_SRC, &q->wide.plain, false},
+                                     {DNNL_ARG_DIFF_DST, &q->narrow.plain, false},
+                                     {DNNL_ARG_DIFF_WEIGHTS, &q->weights.plain, true}};
+        status = oct_dnn_status(dnnl_dilated_convolution_backward_weights_desc_init(&other, alg, &q->wide.read, &q->weights.write,
+                                                                                    NULL, &q->narrow.read, q->stride, q->dilate,
+                                                                                    q->begin, q->end),
+                                "this convolution");
         if (status == OCT_OK)
             status = make_step(t, &other, hint, args, &s->weights);
     }
@@ -230,7 +246,10 @@ static void bias_gradient(const conv_state *s, const float *dy, float *dbias, do
     }
 }
 
-oct_status oct_diff_prepare_conv(oct_tape *t, oct_diff_node *d) { return prepare(t, d, false); }
+oct_status oct_diff_prepare_conv(oct_tape *t, oct_diff_node *d)
+{
+    return prepare(t, d, false);
+}
 
 /* Of codes: their sums, and what these are worth. */
 static oct_status forward_codes(oct_tape *t, oct_diff_node *d)
@@ -281,7 +300,10 @@ oct_status oct_diff_backward_conv(oct_tape *t, oct_diff_node *d)
     return OCT_OK;
 }
 
-oct_status oct_diff_prepare_conv_transpose(oct_tape *t, oct_diff_node *d) { return prepare(t, d, true); }
+oct_status oct_diff_prepare_conv_transpose(oct_tape *t, oct_diff_node *d)
+{
+    return prepare(t, d, true);
+}
 
 oct_status oct_diff_forward_conv_transpose(oct_tape *t, oct_diff_node *d)
 {

@@ -10,7 +10,7 @@
 
 typedef struct worker {
     oct_tape *tape, *teacher;
-    float *seed;               /* gradient by the first output */
+    float *seed; /* gradient by the first output */
 } worker;
 
 struct oct_crew {
@@ -18,12 +18,12 @@ struct oct_crew {
     oct_team *team;
     worker *workers;
     int worker_count;
-    oct_tape_block block;      /* shared values, summed gradients */
-    float *memory, *micro;     /* the block's; one gradient array for each micro-batch */
-    double *loss;              /* of each micro-batch */
+    oct_tape_block block;  /* shared values, summed gradients */
+    float *memory, *micro; /* the block's; one gradient array for each micro-batch */
+    double *loss;          /* of each micro-batch */
     oct_status *status;
-    char (*message)[512];      /* of each micro-batch that failed: error records belong to threads */
-    int64_t rows, classes;     /* samples of a micro-batch; elements of an output row */
+    char (*message)[512];  /* of each micro-batch that failed: error records belong to threads */
+    int64_t rows, classes; /* samples of a micro-batch; elements of an output row */
     int inputs;
     /* of the step that runs */
     const oct_batch *batch;
@@ -59,7 +59,8 @@ static oct_status objective(const oct_crew *c, const worker *w, int64_t micro, d
     if (o->loss == OCT_LOSS_SQUARED)
         return oct_loss_squared_labels(y.data, c->rows, c->classes, b->labels + at, 1, loss, w->seed);
     if (o->teacher < 1) {
-        const oct_loss_targets targets = {b->labels + at, b->mix ? b->label2 + at : NULL, b->mix ? b->mix + at : NULL, o->smoothing};
+        const oct_loss_targets targets = {b->labels + at, b->mix ? b->label2 + at : NULL, b->mix ? b->mix + at : NULL,
+                                          o->smoothing};
         OCT_TRY(oct_loss_cross_entropy(y.data, c->rows, c->classes, &targets, 1 - o->teacher, loss, w->seed));
     }
     if (o->teacher > 0)
@@ -168,15 +169,19 @@ static oct_status check_ports(oct_crew *c, const oct_graph *g)
     for (int64_t i = 0; i < g->input_count; i++) {
         const oct_value *x = g->inputs[i];
         if (x->dtype != OCT_F32)
-            return oct_fail_node(oct_fail(OCT_ERR_UNSUPPORTED, "input '%s' is %s: training takes float32", x->name, oct_dtype_name(x->dtype)), x->name);
+            return oct_fail_node(
+                oct_fail(OCT_ERR_UNSUPPORTED, "input '%s' is %s: training takes float32", x->name, oct_dtype_name(x->dtype)),
+                x->name);
         if (x->shape.rank < 1 || x->shape.dim[0] < 1 || (i > 0 && x->shape.dim[0] != c->rows))
-            return oct_fail_node(oct_fail(OCT_ERR_UNSUPPORTED, "input '%s' does not have the batch as its first dimension", x->name), x->name);
+            return oct_fail_node(
+                oct_fail(OCT_ERR_UNSUPPORTED, "input '%s' does not have the batch as its first dimension", x->name), x->name);
         c->rows = x->shape.dim[0];
     }
     int64_t count;
     OCT_TRY(oct_shape_count(&y->shape, &count));
     if (c->inputs < 1 || y->shape.rank < 1 || y->shape.dim[0] != c->rows || count == 0)
-        return oct_fail_node(oct_fail(OCT_ERR_UNSUPPORTED, "output '%s' does not have the batch as its first dimension", y->name), y->name);
+        return oct_fail_node(oct_fail(OCT_ERR_UNSUPPORTED, "output '%s' does not have the batch as its first dimension", y->name),
+                             y->name);
     c->classes = count / c->rows;
     return OCT_OK;
 }
@@ -252,11 +257,17 @@ void oct_crew_destroy(oct_crew *c)
     free(c);
 }
 
-int64_t oct_crew_classes(const oct_crew *c) { return c->classes; }
+int64_t oct_crew_classes(const oct_crew *c)
+{
+    return c->classes;
+}
 void oct_crew_set_dampening(oct_crew *c, double strength)
 {
     for (int i = 0; i < c->worker_count; i++)
         oct_tape_set_dampening(c->workers[i].tape, strength);
 }
 
-oct_tape *oct_crew_tape(const oct_crew *c) { return c->workers[0].tape; }
+oct_tape *oct_crew_tape(const oct_crew *c)
+{
+    return c->workers[0].tape;
+}

@@ -1,4 +1,5 @@
-/* oneDNN primitives with plain arguments.  Handles are set on every run, so one tape's buffers may move; nothing is cached between runs. */
+/* oneDNN primitives with plain arguments.  Handles are set on every run, so one tape's buffers may move; nothing is cached between
+ * runs. */
 #include "train/dnn.h"
 
 #include <omp.h>
@@ -7,15 +8,15 @@
 typedef struct side {
     int id;
     bool output;
-    dnnl_memory_t plain, inner;   /* inner NULL: the primitive reads the plain layout */
+    dnnl_memory_t plain, inner; /* inner NULL: the primitive reads the plain layout */
     dnnl_primitive_t reorder;
-    int64_t at;                   /* of inner in the scratch */
+    int64_t at; /* of inner in the scratch */
 } side;
 
 struct oct_dnn_step {
     oct_dnn_step *next;
     dnnl_primitive_t primitive;
-    dnnl_memory_t pad;            /* the primitive's own scratch, first in the caller's */
+    dnnl_memory_t pad; /* the primitive's own scratch, first in the caller's */
     int count;
     side sides[OCT_DNN_ARGS];
     int64_t scratch;
@@ -46,7 +47,8 @@ oct_status oct_dnn_status(dnnl_status_t status, const char *what)
         return OCT_OK;
     if (status == dnnl_out_of_memory)
         return oct_fail(OCT_ERR_MEMORY, "oneDNN: no memory for %s", what);
-    return oct_fail(status == dnnl_unimplemented || status == dnnl_invalid_arguments ? OCT_ERR_UNSUPPORTED : OCT_ERR_INTERNAL, "oneDNN: %s failed with status %d", what, (int)status);
+    return oct_fail(status == dnnl_unimplemented || status == dnnl_invalid_arguments ? OCT_ERR_UNSUPPORTED : OCT_ERR_INTERNAL,
+                    "oneDNN: %s failed with status %d", what, (int)status);
 }
 
 oct_status oct_dnn_create(oct_dnn **out)
@@ -101,9 +103,18 @@ void oct_dnn_destroy(oct_dnn *d)
     free(d);
 }
 
-dnnl_engine_t oct_dnn_engine(const oct_dnn *d) { return d->engine; }
-const_dnnl_primitive_attr_t oct_dnn_attr(const oct_dnn *d) { return d->attr; }
-int64_t oct_dnn_step_scratch(const oct_dnn_step *p) { return p->scratch; }
+dnnl_engine_t oct_dnn_engine(const oct_dnn *d)
+{
+    return d->engine;
+}
+const_dnnl_primitive_attr_t oct_dnn_attr(const oct_dnn *d)
+{
+    return d->attr;
+}
+int64_t oct_dnn_step_scratch(const oct_dnn_step *p)
+{
+    return p->scratch;
+}
 
 static oct_status memory_of(const oct_dnn *d, const dnnl_memory_desc_t *md, dnnl_memory_t *out)
 {
@@ -120,7 +131,9 @@ static oct_status reserve(oct_dnn_step *p, const dnnl_memory_desc_t *md, int64_t
 static oct_status make_reorder(const oct_dnn *d, side *e, const dnnl_memory_desc_t *plain, const dnnl_memory_desc_t *inner)
 {
     dnnl_primitive_desc_t pd = NULL;
-    OCT_TRY(oct_dnn_status(dnnl_reorder_primitive_desc_create(&pd, e->output ? inner : plain, d->engine, e->output ? plain : inner, d->engine, NULL), "a reorder"));
+    OCT_TRY(oct_dnn_status(
+        dnnl_reorder_primitive_desc_create(&pd, e->output ? inner : plain, d->engine, e->output ? plain : inner, d->engine, NULL),
+        "a reorder"));
     const dnnl_status_t made = dnnl_primitive_create(&e->reorder, pd);
     dnnl_primitive_desc_destroy(pd);
     return oct_dnn_status(made, "a reorder");
@@ -165,7 +178,8 @@ done:
 
 static oct_status reorder(oct_dnn *d, const side *e)
 {
-    const dnnl_exec_arg_t args[2] = {{DNNL_ARG_FROM, e->output ? e->inner : e->plain}, {DNNL_ARG_TO, e->output ? e->plain : e->inner}};
+    const dnnl_exec_arg_t args[2] = {{DNNL_ARG_FROM, e->output ? e->inner : e->plain},
+                                     {DNNL_ARG_TO, e->output ? e->plain : e->inner}};
     return oct_dnn_status(dnnl_primitive_execute(e->reorder, d->stream, 2, args), "a reorder");
 }
 

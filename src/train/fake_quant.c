@@ -4,12 +4,12 @@
  *   y = rne(clamp(v, lo - z, hi - z)) s
  *   dx = dy inside of the limits, 0 outside
  *   learned (Esser et al. 2020, arXiv 1902.08153):  ds = g sum dy (rne(v) - v inside, the limit itself outside),  g = 1 / sqrt(n q)
- *   clip (Choi et al. 2018, arXiv 1805.06085): the limit a = s q is what is learned, da = sum of dy at the upper limit minus that at the lower;
- *          ds = da / q moves it as a step of the same rate on a would
- * Dampening of strength d (Nagel et al. 2022, arXiv 2203.11086): the loss gets d k sum (x - y)^2 over the elements inside, y taken as constant, which draws weights away from
- * the edges between codes, where they would jump to and fro; k is the node's own share.
- * With statistics that stay, codes behind a product are those of the engine's epilogue instead (codes.h), the same but for rounding ties.
- * q = max(hi - z, z - lo); n = elements of a sample of an activation, of a channel of weights. ema: dscale and dzero hold the batch's extremes. */
+ *   clip (Choi et al. 2018, arXiv 1805.06085): the limit a = s q is what is learned, da = sum of dy at the upper limit minus that
+ * at the lower; ds = da / q moves it as a step of the same rate on a would Dampening of strength d (Nagel et al. 2022, arXiv
+ * 2203.11086): the loss gets d k sum (x - y)^2 over the elements inside, y taken as constant, which draws weights away from the
+ * edges between codes, where they would jump to and fro; k is the node's own share. With statistics that stay, codes behind a
+ * product are those of the engine's epilogue instead (codes.h), the same but for rounding ties. q = max(hi - z, z - lo); n =
+ * elements of a sample of an activation, of a channel of weights. ema: dscale and dzero hold the batch's extremes. */
 #include "train/fake_quant.h"
 
 #include <math.h>
@@ -29,7 +29,8 @@ typedef struct fake_state {
 
 /* --- nodes --- */
 
-oct_status oct_fake_quant_add(oct_graph *g, const char *name, oct_value *x, oct_value *scale, oct_value *zero, const oct_fake_quant *q, oct_value **y)
+oct_status oct_fake_quant_add(oct_graph *g, const char *name, oct_value *x, oct_value *scale, oct_value *zero,
+                              const oct_fake_quant *q, oct_value **y)
 {
     oct_node *n;
     OCT_TRY(oct_value_add(g, NULL, name, y));
@@ -46,8 +47,9 @@ oct_status oct_fake_quant_add(oct_graph *g, const char *name, oct_value *x, oct_
 
 void oct_fake_quant_read(const oct_node *n, oct_fake_quant *out)
 {
-    *out = (oct_fake_quant){(int32_t)oct_node_int(n, "lo", 0), (int32_t)oct_node_int(n, "hi", 255), (int)oct_node_int(n, "axis", -1),
-                            (oct_scale_mode)oct_node_int(n, "mode", OCT_SCALES_LEARNED), oct_node_float(n, "dampen", 0)};
+    *out =
+        (oct_fake_quant){(int32_t)oct_node_int(n, "lo", 0), (int32_t)oct_node_int(n, "hi", 255), (int)oct_node_int(n, "axis", -1),
+                         (oct_scale_mode)oct_node_int(n, "mode", OCT_SCALES_LEARNED), oct_node_float(n, "dampen", 0)};
 }
 
 /* --- one run of elements with one scale: the rest is in vector.h --- */
@@ -80,7 +82,9 @@ oct_status oct_diff_prepare_fake_quant(oct_tape *t, oct_diff_node *d)
         s->inner = oct_diff_product(x, s->q.axis + 1, x->rank);
     }
     if (d->in[SCALE]->count != s->channels || d->in[ZERO]->count != s->channels)
-        return oct_fail_node(oct_fail(OCT_ERR_INTERNAL, "quantizer '%s' has %lld scales for %lld channels", n->name, (long long)d->in[SCALE]->count, (long long)s->channels), n->name);
+        return oct_fail_node(oct_fail(OCT_ERR_INTERNAL, "quantizer '%s' has %lld scales for %lld channels", n->name,
+                                      (long long)d->in[SCALE]->count, (long long)s->channels),
+                             n->name);
     const bool weights = n->inputs[X]->data != NULL;
     s->norm = (double)d->in[X]->count / (double)(weights || x->rank < 1 ? s->channels : oct_max64(1, x->dim[0]));
     return oct_codes_rule_make(t, d, &s->rule);
@@ -110,7 +114,8 @@ oct_status oct_diff_forward_fake_quant(oct_tape *t, oct_diff_node *d)
         for (int64_t c = 0; c < s->channels; c++) {
             const limits l = limits_of(d, c);
             const int64_t at = (o * s->channels + c) * s->inner;
-            oct_vector()->quantize(s->inner, d->in[X]->data + at, l.scale, l.lo, l.hi, y->codes ? y->codes + at : NULL, y->data ? y->data + at : NULL);
+            oct_vector()->quantize(s->inner, d->in[X]->data + at, l.scale, l.lo, l.hi, y->codes ? y->codes + at : NULL,
+                                   y->data ? y->data + at : NULL);
         }
     return OCT_OK;
 }
@@ -123,7 +128,8 @@ static double backward_channel(oct_diff_node *d, int64_t channel, limits l, bool
     for (int64_t o = 0; o < s->outer; o++) {
         const int64_t at = (o * s->channels + channel) * s->inner;
         float *dx = d->in[X]->grad ? d->in[X]->grad + at : NULL;
-        sum += oct_vector()->quantize_back(s->inner, d->in[X]->data + at, d->out[0]->grad + at, l.scale, l.lo, l.hi, s->q.mode == OCT_SCALES_LEARNED, fresh, dx);
+        sum += oct_vector()->quantize_back(s->inner, d->in[X]->data + at, d->out[0]->grad + at, l.scale, l.lo, l.hi,
+                                           s->q.mode == OCT_SCALES_LEARNED, fresh, dx);
     }
     return sum;
 }

@@ -19,9 +19,9 @@ typedef struct check {
     oct_tape *tape;
     oct_rng rng;
     int64_t outputs;
-    float **weights;        /* [outputs][elements]: the loss is sum <weights, output> */
-    float *saved;           /* [largest tensor] */
-    double loss, terms;     /* at the point itself; 2-norm of the loss's terms */
+    float **weights;    /* [outputs][elements]: the loss is sum <weights, output> */
+    float *saved;       /* [largest tensor] */
+    double loss, terms; /* at the point itself; 2-norm of the loss's terms */
     double step;
     int directions;
     double worst;
@@ -50,7 +50,8 @@ static oct_status prepare_inputs(check *c)
     int64_t largest = 1;
     for (int64_t i = 0; oct_tape_input(c->tape, i, &v); i++) {
         if (!v.data)
-            return oct_fail(OCT_ERR_UNSUPPORTED, "input '%s' is no float32 tensor that the model uses: its gradient cannot be checked", v.name);
+            return oct_fail(OCT_ERR_UNSUPPORTED,
+                            "input '%s' is no float32 tensor that the model uses: its gradient cannot be checked", v.name);
         for (int64_t k = 0; k < v.count; k++)
             v.data[k] = (float)(2 * oct_rng_unit(&c->rng) - 1);
     }
@@ -111,8 +112,9 @@ static double relative(double found, double expected, double least)
     return measure == 0 ? 0 : fabs(found - expected) / measure;
 }
 
-/* Error along one direction. Where the difference straddles a kink it is wrong whatever the gradient is, less often so with a shorter step, and
- * on one side only: the smallest error over up to four steps counts, of the shorter ones the one-sided differences too. A wrong gradient is wrong in all of them. */
+/* Error along one direction. Where the difference straddles a kink it is wrong whatever the gradient is, less often so with a
+ * shorter step, and on one side only: the smallest error over up to four steps counts, of the shorter ones the one-sided
+ * differences too. A wrong gradient is wrong in all of them. */
 static oct_status check_direction(const check *c, const oct_tape_value *v, uint64_t seed, double *error)
 {
     double square = 0, slope = 0, above, below;
@@ -124,7 +126,7 @@ static oct_status check_direction(const check *c, const oct_tape_value *v, uint6
     if (2 * h * slope > c->step * c->terms)
         h = c->step * c->terms / (2 * slope);
     *error = INFINITY;
-    for (int i = 0; i < STEPS && *error > GOOD; i++, h /= SHORTER, least /= SHORTER) {
+    for (int i = 0; i<STEPS && * error> GOOD; i++, h /= SHORTER, least /= SHORTER) {
         shift(c, v, seed, h);
         OCT_TRY(loss(c, &above, NULL));
         shift(c, v, seed, -h);

@@ -1,4 +1,5 @@
-/* How tensors lie, and which are not there at all. Channels last: convolutions are faster so; what stands between them follows, and whatever cannot keeps ONNX's order. */
+/* How tensors lie, and which are not there at all. Channels last: convolutions are faster so; what stands between them follows, and
+ * whatever cannot keeps ONNX's order. */
 #include "train/diff.h"
 
 #include "train/walk.h"
@@ -72,7 +73,10 @@ void oct_diff_choose_layouts(oct_tape *t)
     }
 }
 
-static bool same_form(const oct_slot *a, const oct_slot *b) { return oct_shape_equal(&a->value->shape, &b->value->shape) && a->last == b->last; }
+static bool same_form(const oct_slot *a, const oct_slot *b)
+{
+    return oct_shape_equal(&a->value->shape, &b->value->shape) && a->last == b->last;
+}
 
 static bool can_absorb(const oct_diff_node *d)
 {

@@ -1,7 +1,7 @@
 /* Cross-entropy, distillation and squared error; formulas and sources in the header.
  *
- * Logarithms of softmax are taken as (z - max) - log sum exp(z - max), never as the log of a quotient: a logit of any finite size then
- * gives a finite loss. */
+ * Logarithms of softmax are taken as (z - max) - log sum exp(z - max), never as the log of a quotient: a logit of any finite size
+ * then gives a finite loss. */
 #include "train/loss.h"
 
 #include <math.h>
@@ -25,19 +25,22 @@ static normalizer normalize(const float *z, int64_t classes, double inverse_t)
     return n;
 }
 
-static double log_softmax(const normalizer *n, float z, double inverse_t) { return ((double)z * inverse_t - n->max) - n->log_sum; }
+static double log_softmax(const normalizer *n, float z, double inverse_t)
+{
+    return ((double)z * inverse_t - n->max) - n->log_sum;
+}
 
 static oct_status check_labels(const int64_t *labels, int64_t n, int64_t classes)
 {
     for (int64_t i = 0; labels && i < n; i++)
         if (labels[i] < 0 || labels[i] >= classes)
-            return oct_fail(OCT_ERR_CONTENT, "label %lld of sample %lld of a batch is outside the %lld classes of the output", (long long)labels[i],
-                            (long long)i, (long long)classes);
+            return oct_fail(OCT_ERR_CONTENT, "label %lld of sample %lld of a batch is outside the %lld classes of the output",
+                            (long long)labels[i], (long long)i, (long long)classes);
     return OCT_OK;
 }
 
-oct_status oct_loss_cross_entropy(const float *logits, int64_t n, int64_t classes, const oct_loss_targets *targets, double weight, double *loss,
-                                  float *grad)
+oct_status oct_loss_cross_entropy(const float *logits, int64_t n, int64_t classes, const oct_loss_targets *targets, double weight,
+                                  double *loss, float *grad)
 {
     const double eps = targets->smoothing;
     if (!(eps >= 0 && eps < 1))
@@ -64,8 +67,8 @@ oct_status oct_loss_cross_entropy(const float *logits, int64_t n, int64_t classe
     return OCT_OK;
 }
 
-oct_status oct_loss_distill(const float *student, const float *teacher, int64_t n, int64_t classes, double t, double weight, double *loss,
-                            float *grad)
+oct_status oct_loss_distill(const float *student, const float *teacher, int64_t n, int64_t classes, double t, double weight,
+                            double *loss, float *grad)
 {
     if (!(t > 0 && isfinite(t)))
         return oct_fail(OCT_ERR_USAGE, "a distillation temperature of %g: it is above 0 and finite", t);
@@ -100,7 +103,8 @@ void oct_loss_squared(const float *y, const float *target, int64_t count, double
         *loss += weight * total / (double)count;
 }
 
-oct_status oct_loss_squared_labels(const float *y, int64_t n, int64_t classes, const int64_t *label, double weight, double *loss, float *grad)
+oct_status oct_loss_squared_labels(const float *y, int64_t n, int64_t classes, const int64_t *label, double weight, double *loss,
+                                   float *grad)
 {
     double total = 0;
     const double count = (double)(n * classes);

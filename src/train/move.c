@@ -1,5 +1,5 @@
-/* Operators that move values: Reshape and its kin, Transpose, Slice, Split, Concat, Pad, Expand.  Each is a list of copies from a part of an input to a part of
- * an output, along a strided walk; backward is the same list, adding the other way. */
+/* Operators that move values: Reshape and its kin, Transpose, Slice, Split, Concat, Pad, Expand.  Each is a list of copies from a
+ * part of an input to a part of an output, along a strided walk; backward is the same list, adding the other way. */
 #include "train/diff.h"
 #include "train/walk.h"
 
@@ -7,15 +7,15 @@
 #include "train/vector.h"
 
 typedef struct copy {
-    oct_walk w;              /* streams: x, y */
-    int in, out;             /* which input and output */
-    int64_t at_x, at_y;      /* first element in each */
+    oct_walk w;         /* streams: x, y */
+    int in, out;        /* which input and output */
+    int64_t at_x, at_y; /* first element in each */
 } copy;
 
 typedef struct move_state {
     copy *copies;
     int64_t count;
-    bool fill;               /* Pad: what no copy reaches holds `value` */
+    bool fill; /* Pad: what no copy reaches holds `value` */
     float value;
 } move_state;
 
@@ -64,7 +64,8 @@ static oct_status plan_slice(const oct_diff_node *d, copy *c)
     int64_t start[OCT_MAX_RANK], axes[OCT_MAX_RANK], by[OCT_MAX_RANK];
     const oct_value *axes_in = oct_node_in(n, 3), *steps_in = oct_node_in(n, 4);
     const int count = oct_value_ints(oct_node_in(n, 1), start, OCT_MAX_RANK);
-    if (count < 0 || (axes_in && oct_value_ints(axes_in, axes, OCT_MAX_RANK) != count) || (steps_in && oct_value_ints(steps_in, by, OCT_MAX_RANK) != count))
+    if (count < 0 || (axes_in && oct_value_ints(axes_in, axes, OCT_MAX_RANK) != count) ||
+        (steps_in && oct_value_ints(steps_in, by, OCT_MAX_RANK) != count))
         return oct_diff_unsupported(n, "bounds that are computed");
     oct_walk_init(&c->w, y);
     oct_walk_strided(&c->w, 1, y, d->out[0]->strides);
@@ -78,7 +79,8 @@ static oct_status plan_slice(const oct_diff_node *d, copy *c)
     return OCT_OK;
 }
 
-/* The part of `whole` that is `part` long, from index `first` of the axis: walked with whole's strides as stream s. Returns its first element. */
+/* The part of `whole` that is `part` long, from index `first` of the axis: walked with whole's strides as stream s. Returns its
+ * first element. */
 static int64_t plan_part(oct_walk *w, int s, const oct_slot *whole, int axis, int64_t first)
 {
     memcpy(w->step[s], whole->strides, (size_t)whole->value->shape.rank * sizeof *whole->strides);
@@ -111,7 +113,8 @@ static oct_status plan_pad(const oct_diff_node *d, copy *c, float *value)
     const oct_shape *x = &n->inputs[0]->shape;
     const oct_value *fill = oct_node_in(n, 2), *axes_in = oct_node_in(n, 3);
     int64_t pads[2 * OCT_MAX_RANK], axes[OCT_MAX_RANK];
-    const int count = oct_value_ints(n->inputs[1], pads, 2 * OCT_MAX_RANK), n_axes = axes_in ? oct_value_ints(axes_in, axes, OCT_MAX_RANK) : x->rank;
+    const int count = oct_value_ints(n->inputs[1], pads, 2 * OCT_MAX_RANK),
+              n_axes = axes_in ? oct_value_ints(axes_in, axes, OCT_MAX_RANK) : x->rank;
     if (strcmp(oct_node_string(n, "mode", "constant"), "constant") != 0)
         return oct_diff_unsupported(n, "a mode other than constant");
     if (count < 0 || n_axes < 0 || (fill && !oct_value_scalar(fill, value)))

@@ -2,7 +2,8 @@
  *
  * With h = (x - mean) / sqrt(variance + eps) and y = scale h + bias, and the mean over the same elements written E:
  *   dscale = sum dy h,  dbias = sum dy,  dx = (g - E g - h E(g h)) / sqrt(variance + eps),  g = scale dy
- * (Ioffe, Szegedy 2015, arXiv 1502.03167, section 3; Ba, Kiros, Hinton 2016, arXiv 1607.06450). With fixed statistics the two means are absent. */
+ * (Ioffe, Szegedy 2015, arXiv 1502.03167, section 3; Ba, Kiros, Hinton 2016, arXiv 1607.06450). With fixed statistics the two means
+ * are absent. */
 #include "train/codes.h"
 
 #include <math.h>
@@ -15,13 +16,13 @@ enum { X, SCALE, BIAS, MEAN, VAR, BN_INPUTS };
 typedef struct bn_state {
     int64_t n, c, plane;
     float eps, momentum;
-    double *mean, *inv;   /* [c] of the last forward: what it subtracted and multiplied by */
-    bool batch;           /* the last forward used the batch's statistics */
-    bool rows;            /* x lies as rows of channels */
-    double *sum[2];       /* [c] */
-    float *term[3];       /* [c] y or dx as a combination of what is read */
+    double *mean, *inv;           /* [c] of the last forward: what it subtracted and multiplied by */
+    bool batch;                   /* the last forward used the batch's statistics */
+    bool rows;                    /* x lies as rows of channels */
+    double *sum[2];               /* [c] */
+    float *term[3];               /* [c] y or dx as a combination of what is read */
     const oct_diff_node *product; /* of codes, whose sums are read instead of x = worth sum + bias; NULL = x is no such */
-    double *worth;        /* [c] */
+    double *worth;                /* [c] */
 } bn_state;
 
 oct_status oct_diff_prepare_batch_norm(oct_tape *t, oct_diff_node *d)
@@ -54,7 +55,8 @@ oct_status oct_diff_prepare_batch_norm(oct_tape *t, oct_diff_node *d)
 
 /* --- rows of channels --- */
 
-/* Mean and population variance of every channel. Sums are of differences from the first row, so that a large mean costs no digits. */
+/* Mean and population variance of every channel. Sums are of differences from the first row, so that a large mean costs no digits.
+ */
 static void row_statistics(bn_state *s, const float *x, double *mean, double *variance)
 {
     const int64_t rows = s->n * s->plane;
@@ -69,7 +71,10 @@ static void row_statistics(bn_state *s, const float *x, double *mean, double *va
     }
 }
 
-static double worth_of(const bn_state *s, int64_t c) { return s->product ? s->worth[c] : 1; }
+static double worth_of(const bn_state *s, int64_t c)
+{
+    return s->product ? s->worth[c] : 1;
+}
 
 static double bias_of(const bn_state *s, int64_t c)
 {
@@ -77,7 +82,10 @@ static double bias_of(const bn_state *s, int64_t c)
     return bias ? (double)bias->data[c] : 0;
 }
 
-static const float *rows_of(const oct_slot *x) { return x->bare ? x->sums : x->data; }
+static const float *rows_of(const oct_slot *x)
+{
+    return x->bare ? x->sums : x->data;
+}
 
 /* Everything below is of u, what is read: x = worth u + bias. Without a product u is x. */
 static void measure_rows(bn_state *s, oct_diff_node *d)
@@ -125,7 +133,8 @@ static void backward_rows(bn_state *s, oct_diff_node *d)
     for (int64_t c = 0; c < s->c; c++) {
         const double worth = worth_of(s, c), sum = s->sum[0][c], inv = s->inv[c], scale = (double)d->in[SCALE]->data[c] * inv;
         /* the sums were taken about the mean as float holds it */
-        const double off = s->mean[c] - bias_of(s, c) - worth * (double)s->term[0][c], sum_h = (worth * s->sum[1][c] - off * sum) * inv;
+        const double off = s->mean[c] - bias_of(s, c) - worth * (double)s->term[0][c],
+                     sum_h = (worth * s->sum[1][c] - off * sum) * inv;
         if (d->in[SCALE]->grad)
             d->in[SCALE]->grad[c] += (float)sum_h;
         if (d->in[BIAS]->grad)
@@ -136,7 +145,8 @@ static void backward_rows(bn_state *s, oct_diff_node *d)
         s->term[2][c] = (float)(s->batch ? -scale * sum / count - b * (s->mean[c] - bias_of(s, c)) : 0);
     }
     if (d->in[X]->grad)
-        oct_vector()->combine_rows(rows, s->c, d->out[0]->grad, r, u, s->term[0], s->term[1], s->term[2], oct_diff_fresh(d->in[X]), d->in[X]->grad);
+        oct_vector()->combine_rows(rows, s->c, d->out[0]->grad, r, u, s->term[0], s->term[1], s->term[2], oct_diff_fresh(d->in[X]),
+                                   d->in[X]->grad);
 }
 
 /* --- planes of pixels --- */
@@ -194,7 +204,8 @@ oct_status oct_diff_forward_batch_norm(oct_tape *t, oct_diff_node *d)
         }
         s->mean[c] = mean;
         s->inv[c] = 1 / sqrt(variance + (double)s->eps);
-        const float factor = (float)(d->in[SCALE]->data[c] * s->inv[c]), offset = (float)(d->in[BIAS]->data[c] - d->in[SCALE]->data[c] * s->inv[c] * mean);
+        const float factor = (float)(d->in[SCALE]->data[c] * s->inv[c]),
+                    offset = (float)(d->in[BIAS]->data[c] - d->in[SCALE]->data[c] * s->inv[c] * mean);
         for (int64_t b = 0; b < s->n; b++) {
             const int64_t at = (b * s->c + c) * s->plane;
             for (int64_t i = 0; i < s->plane; i++)
@@ -255,7 +266,7 @@ oct_status oct_diff_backward_batch_norm(oct_tape *t, oct_diff_node *d)
 typedef struct ln_state {
     int64_t rows, n;
     float eps;
-    double *mean, *inv;   /* [rows] */
+    double *mean, *inv; /* [rows] */
 } ln_state;
 
 oct_status oct_diff_prepare_layer_norm(oct_tape *t, oct_diff_node *d)

@@ -27,8 +27,14 @@ void oct_optimizer_default(oct_optimizer_kind kind, oct_optimizer_options *out)
         out->rate_factor[k] = 1;
 }
 
-static bool is_rate(double v) { return v >= 0 && v <= 1e30; }
-static bool is_share(double v) { return v >= 0 && v < 1; }
+static bool is_rate(double v)
+{
+    return v >= 0 && v <= 1e30;
+}
+static bool is_share(double v)
+{
+    return v >= 0 && v < 1;
+}
 
 static oct_status check_options(const oct_optimizer_options *o)
 {
@@ -37,11 +43,11 @@ static oct_status check_options(const oct_optimizer_options *o)
     if (o->kind == OCT_OPTIMIZER_SGD && (!is_share(o->momentum) || (o->nesterov && o->momentum == 0)))
         return oct_fail(OCT_ERR_USAGE, "optimizer: a momentum of %g; it is in [0, 1), and above 0 with Nesterov", o->momentum);
     if (o->kind == OCT_OPTIMIZER_ADAMW && (!is_share(o->beta1) || !is_share(o->beta2) || !is_rate(o->epsilon) || o->epsilon == 0))
-        return oct_fail(OCT_ERR_USAGE, "optimizer: betas of %g and %g and an epsilon of %g; betas are in [0, 1), epsilon above 0", o->beta1, o->beta2,
-                        o->epsilon);
+        return oct_fail(OCT_ERR_USAGE, "optimizer: betas of %g and %g and an epsilon of %g; betas are in [0, 1), epsilon above 0",
+                        o->beta1, o->beta2, o->epsilon);
     if (!is_rate(o->weight_decay) || !is_rate(o->max_norm))
-        return oct_fail(OCT_ERR_USAGE, "optimizer: a weight decay of %g and a norm of %g; both are finite and not negative", o->weight_decay,
-                        o->max_norm);
+        return oct_fail(OCT_ERR_USAGE, "optimizer: a weight decay of %g and a norm of %g; both are finite and not negative",
+                        o->weight_decay, o->max_norm);
     for (int k = 0; k < OCT_PARAM_KINDS; k++)
         if (!is_rate(o->rate_factor[k]))
             return oct_fail(OCT_ERR_USAGE, "optimizer: a rate factor of %g", o->rate_factor[k]);
@@ -125,9 +131,11 @@ static void step_sgd(const oct_optimizer *o, const oct_param *p, float *velocity
 static void step_adamw(const oct_optimizer *o, const oct_param *p, float *m, float *v, double rate, double decay, float scale)
 {
     const oct_optimizer_options *x = &o->options;
-    const float keep = (float)(1 - rate * decay), b1 = (float)x->beta1, b2 = (float)x->beta2, c1 = (float)(1 - x->beta1), c2 = (float)(1 - x->beta2);
+    const float keep = (float)(1 - rate * decay), b1 = (float)x->beta1, b2 = (float)x->beta2, c1 = (float)(1 - x->beta1),
+                c2 = (float)(1 - x->beta2);
     /* r m' / (sqrt(v') + e) with both corrections taken out of the loop. */
-    const float r = (float)(rate / (1 - pow(x->beta1, (double)o->steps))), root = (float)(1 / sqrt(1 - pow(x->beta2, (double)o->steps)));
+    const float r = (float)(rate / (1 - pow(x->beta1, (double)o->steps))),
+                root = (float)(1 / sqrt(1 - pow(x->beta2, (double)o->steps)));
     const float epsilon = (float)x->epsilon;
     for (int64_t i = 0; i < p->count; i++) {
         const float g = p->grad[i] * scale;
@@ -142,7 +150,8 @@ oct_status oct_optimizer_step(oct_optimizer *o, double rate, oct_optimizer_repor
     if (!is_rate(rate))
         return oct_fail(OCT_ERR_USAGE, "optimizer: a learning rate of %g", rate);
     const double norm = gradient_norm(o), limit = o->options.max_norm;
-    *report = (oct_optimizer_report){.norm = norm, .applied = isfinite(norm), .clipped = isfinite(norm) && limit > 0 && norm > limit};
+    *report =
+        (oct_optimizer_report){.norm = norm, .applied = isfinite(norm), .clipped = isfinite(norm) && limit > 0 && norm > limit};
     if (!report->applied)
         return OCT_OK;
     o->steps++;
@@ -150,7 +159,8 @@ oct_status oct_optimizer_step(oct_optimizer *o, double rate, oct_optimizer_repor
     int64_t at = 0;
     for (int64_t i = 0; i < o->param_count; i++) {
         const oct_param *p = &o->params[i];
-        const double r = rate * o->options.rate_factor[p->kind] * (p->rate > 0 ? p->rate : 1), decay = p->kind == OCT_PARAM_WEIGHT ? o->options.weight_decay : 0;
+        const double r = rate * o->options.rate_factor[p->kind] * (p->rate > 0 ? p->rate : 1),
+                     decay = p->kind == OCT_PARAM_WEIGHT ? o->options.weight_decay : 0;
         if (o->options.kind == OCT_OPTIMIZER_SGD)
             step_sgd(o, p, o->slot[0] + at, r, decay, scale);
         else

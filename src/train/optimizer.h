@@ -39,8 +39,8 @@ typedef struct oct_optimizer_report {
     bool clipped;
 } oct_optimizer_report;
 
-/* One step with learning rate `rate` (finite, >= 0; USAGE otherwise). Gradients are read only. Elements in order, in one thread: the
- * same bits for the same input. */
+/* One step with learning rate `rate` (finite, >= 0; USAGE otherwise). Gradients are read only. Elements in order, in one thread:
+ * the same bits for the same input. */
 oct_status oct_optimizer_step(oct_optimizer *o, double rate, oct_optimizer_report *report);
 
 /* All that a checkpoint needs besides the values: `slots` arrays of `count` floats, the parameters with a gradient one after the

@@ -18,7 +18,7 @@ typedef struct oct_param {
     float *value, *grad;
     int64_t count;
     oct_param_kind kind;
-    double rate;      /* times the rate of its kind; 0 = 1 */
+    double rate; /* times the rate of its kind; 0 = 1 */
 } oct_param;
 
 #endif

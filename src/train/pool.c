@@ -1,5 +1,5 @@
-/* MaxPool and AveragePool over one or two spatial axes.  MaxPool's gradient goes to the first largest element of each window; AveragePool's is shared by the
- * elements that were counted. */
+/* MaxPool and AveragePool over one or two spatial axes.  MaxPool's gradient goes to the first largest element of each window;
+ * AveragePool's is shared by the elements that were counted. */
 #include "train/diff.h"
 
 #include <math.h>
@@ -8,12 +8,12 @@
 #include "train/vector.h"
 
 typedef struct pool_state {
-    int64_t n, c, h, w, oh, ow;               /* h = oh = 1 with one axis */
-    int64_t sx[4], sy[4];                     /* strides of x and y by n, c, h, w */
+    int64_t n, c, h, w, oh, ow; /* h = oh = 1 with one axis */
+    int64_t sx[4], sy[4];       /* strides of x and y by n, c, h, w */
     int64_t k[2], stride[2], dilation[2], begin[2], end[2];
     bool include_pad;
-    bool sample;                              /* windows of one pixel, none of padding: rows of channels are copied */
-    int32_t *largest;                         /* as y lies: which pixel of the plane was the largest; -1 none. MaxPool only */
+    bool sample;      /* windows of one pixel, none of padding: rows of channels are copied */
+    int32_t *largest; /* as y lies: which pixel of the plane was the largest; -1 none. MaxPool only */
 } pool_state;
 
 static oct_status prepare(oct_tape *t, oct_diff_node *d, pool_state **out)
@@ -100,7 +100,8 @@ static void sample(const pool_state *s, const float *x, float *y, const float *d
     for (int64_t n = 0; n < s->n; n++)
         for (int64_t oi = 0; oi < s->oh; oi++)
             for (int64_t oj = 0; oj < s->ow; oj++) {
-                const int64_t at_x = n * s->sx[0] + oi * s->stride[0] * s->sx[2] + oj * s->stride[1] * s->sx[3], at_y = n * s->sy[0] + oi * s->sy[2] + oj * s->sy[3];
+                const int64_t at_x = n * s->sx[0] + oi * s->stride[0] * s->sx[2] + oj * s->stride[1] * s->sx[3],
+                              at_y = n * s->sy[0] + oi * s->sy[2] + oj * s->sy[3];
                 if (y)
                     memcpy(y + at_y, x + at_x, (size_t)s->c * sizeof *y);
                 else
@@ -158,7 +159,8 @@ oct_status oct_diff_backward_max_pool(oct_tape *t, oct_diff_node *d)
                 for (int64_t c = 0; c < s->c; c++) {
                     const int64_t from = n * s->sy[0] + oi * s->sy[2] + oj * s->sy[3] + c * s->sy[1], at = s->largest[from];
                     if (at >= 0)
-                        d->in[0]->grad[n * s->sx[0] + c * s->sx[1] + at / s->w * s->sx[2] + at % s->w * s->sx[3]] += d->out[0]->grad[from];
+                        d->in[0]->grad[n * s->sx[0] + c * s->sx[1] + at / s->w * s->sx[2] + at % s->w * s->sx[3]] +=
+                            d->out[0]->grad[from];
                 }
     return OCT_OK;
 }

@@ -1,5 +1,5 @@
-/* Gemm and MatMul, of constants or of two activations, by oneDNN's sgemm.  Y = A B  gives  dA = dY B'  and  dB = A' dY  (Giles 2008,
- * "Collected matrix derivative results for forward and reverse mode AD", 2.2.2); a broadcast batch adds up. */
+/* Gemm and MatMul, of constants or of two activations, by oneDNN's sgemm.  Y = A B  gives  dA = dY B'  and  dB = A' dY  (Giles
+ * 2008, "Collected matrix derivative results for forward and reverse mode AD", 2.2.2); a broadcast batch adds up. */
 #include "train/codes.h"
 #include "train/vector.h"
 #include "train/walk.h"
@@ -13,12 +13,16 @@ typedef struct product {
     float alpha;
 } product;
 
-static int64_t leading(int64_t length) { return length > 0 ? length : 1; }
+static int64_t leading(int64_t length)
+{
+    return length > 0 ? length : 1;
+}
 
 static oct_status forward(const product *p, const float *a, const float *b, float *y)
 {
-    return oct_dnn_status(dnnl_sgemm(p->ta ? 'T' : 'N', p->tb ? 'T' : 'N', p->m, p->n, p->k, p->alpha, a, leading(p->ta ? p->m : p->k), b,
-                                     leading(p->tb ? p->k : p->n), 0.0f, y, leading(p->n)), "a matrix product");
+    return oct_dnn_status(dnnl_sgemm(p->ta ? 'T' : 'N', p->tb ? 'T' : 'N', p->m, p->n, p->k, p->alpha, a,
+                                     leading(p->ta ? p->m : p->k), b, leading(p->tb ? p->k : p->n), 0.0f, y, leading(p->n)),
+                          "a matrix product");
 }
 
 /* da += alpha dY op(B)', or its transpose where the array holds that. */
@@ -26,8 +30,12 @@ static oct_status backward_a(const product *p, const float *b, const float *dy, 
 {
     const int64_t ldb = leading(p->tb ? p->k : p->n);
     if (!p->ta)
-        return oct_dnn_status(dnnl_sgemm('N', p->tb ? 'N' : 'T', p->m, p->k, p->n, p->alpha, dy, leading(p->n), b, ldb, 1.0f, da, leading(p->k)), "a matrix product");
-    return oct_dnn_status(dnnl_sgemm(p->tb ? 'T' : 'N', 'T', p->k, p->m, p->n, p->alpha, b, ldb, dy, leading(p->n), 1.0f, da, leading(p->m)), "a matrix product");
+        return oct_dnn_status(
+            dnnl_sgemm('N', p->tb ? 'N' : 'T', p->m, p->k, p->n, p->alpha, dy, leading(p->n), b, ldb, 1.0f, da, leading(p->k)),
+            "a matrix product");
+    return oct_dnn_status(
+        dnnl_sgemm(p->tb ? 'T' : 'N', 'T', p->k, p->m, p->n, p->alpha, b, ldb, dy, leading(p->n), 1.0f, da, leading(p->m)),
+        "a matrix product");
 }
 
 /* db += alpha op(A)' dY, or its transpose. */
@@ -35,8 +43,12 @@ static oct_status backward_b(const product *p, const float *a, const float *dy, 
 {
     const int64_t lda = leading(p->ta ? p->m : p->k);
     if (!p->tb)
-        return oct_dnn_status(dnnl_sgemm(p->ta ? 'N' : 'T', 'N', p->k, p->n, p->m, p->alpha, a, lda, dy, leading(p->n), 1.0f, db, leading(p->n)), "a matrix product");
-    return oct_dnn_status(dnnl_sgemm('T', p->ta ? 'T' : 'N', p->n, p->k, p->m, p->alpha, dy, leading(p->n), a, lda, 1.0f, db, leading(p->k)), "a matrix product");
+        return oct_dnn_status(
+            dnnl_sgemm(p->ta ? 'N' : 'T', 'N', p->k, p->n, p->m, p->alpha, a, lda, dy, leading(p->n), 1.0f, db, leading(p->n)),
+            "a matrix product");
+    return oct_dnn_status(
+        dnnl_sgemm('T', p->ta ? 'T' : 'N', p->n, p->k, p->m, p->alpha, dy, leading(p->n), a, lda, 1.0f, db, leading(p->k)),
+        "a matrix product");
 }
 
 /* Of codes: their sums, and what these are worth. */
@@ -53,7 +65,7 @@ static oct_status forward_codes(const product *p, oct_diff_node *d, float *facto
 typedef struct gemm_state {
     product p;
     float beta;
-    oct_walk c;   /* streams: y, C */
+    oct_walk c;            /* streams: y, C */
     float *factor, *shift; /* [n] where codes are summed */
 } gemm_state;
 
@@ -64,7 +76,10 @@ oct_status oct_diff_prepare_gemm(oct_tape *t, oct_diff_node *d)
     const oct_shape *a = &n->inputs[0]->shape, *y = &n->outputs[0]->shape;
     OCT_TRY(oct_diff_alloc(t, 1, sizeof *s, (void **)&s));
     d->state = s;
-    s->p = (product){.m = y->dim[0], .n = y->dim[1], .ta = oct_node_int(n, "transA", 0) != 0, .tb = oct_node_int(n, "transB", 0) != 0,
+    s->p = (product){.m = y->dim[0],
+                     .n = y->dim[1],
+                     .ta = oct_node_int(n, "transA", 0) != 0,
+                     .tb = oct_node_int(n, "transB", 0) != 0,
                      .alpha = oct_node_float(n, "alpha", 1)};
     s->p.k = a->dim[s->p.ta ? 0 : 1];
     s->beta = oct_node_float(n, "beta", 1);
@@ -117,8 +132,8 @@ oct_status oct_diff_backward_gemm(oct_tape *t, oct_diff_node *d)
 /* --- MatMul: batches of products, broadcast by NumPy's rule --- */
 typedef struct matmul_state {
     product p;
-    oct_walk batch;  /* streams: y, A, B; steps in elements */
-    int64_t rows;    /* of y, n wide: a bias (input 2) is a row, added to each */
+    oct_walk batch;        /* streams: y, A, B; steps in elements */
+    int64_t rows;          /* of y, n wide: a bias (input 2) is a row, added to each */
     float *factor, *shift; /* [n] where codes are summed */
 } matmul_state;
 
@@ -145,7 +160,10 @@ oct_status oct_diff_prepare_matmul(oct_tape *t, oct_diff_node *d)
     d->state = s;
     if (oct_diff_in(d, 2) && d->in[2]->count != (b->rank > 1 ? b->dim[b->rank - 1] : 1))
         return oct_diff_unsupported(n, "a bias that is no row");
-    s->p = (product){.m = a->rank > 1 ? a->dim[a->rank - 2] : 1, .k = a->dim[a->rank - 1], .n = b->rank > 1 ? b->dim[b->rank - 1] : 1, .alpha = 1};
+    s->p = (product){.m = a->rank > 1 ? a->dim[a->rank - 2] : 1,
+                     .k = a->dim[a->rank - 1],
+                     .n = b->rank > 1 ? b->dim[b->rank - 1] : 1,
+                     .alpha = 1};
     s->rows = s->p.n > 0 ? d->out[0]->count / s->p.n : 0;
     if (d->out[0]->summed) {
         OCT_TRY(oct_diff_alloc(t, s->p.n, sizeof *s->factor, (void **)&s->factor));
@@ -179,8 +197,8 @@ oct_status oct_diff_forward_matmul(oct_tape *t, oct_diff_node *d)
         return forward_codes(&s->p, d, s->factor, s->shift);
     for (bool more = oct_run_first(w, &r); more; more = oct_run_next(w, &r))
         for (int64_t i = 0; i < oct_run_length(w); i++)
-            OCT_TRY(forward(&s->p, d->in[0]->data + r.at[1] + i * oct_run_step(w, 1), d->in[1]->data + r.at[2] + i * oct_run_step(w, 2),
-                            d->out[0]->data + r.at[0] + i * oct_run_step(w, 0)));
+            OCT_TRY(forward(&s->p, d->in[0]->data + r.at[1] + i * oct_run_step(w, 1),
+                            d->in[1]->data + r.at[2] + i * oct_run_step(w, 2), d->out[0]->data + r.at[0] + i * oct_run_step(w, 0)));
     if (bias)
         oct_vector()->add_rows(s->rows, s->p.n, bias->data, d->out[0]->data);
     return OCT_OK;

@@ -1,4 +1,5 @@
-/* From a float model to the graph that is trained: passes, the placement's points found again where BatchNormalization stays, quantizers put there. */
+/* From a float model to the graph that is trained: passes, the placement's points found again where BatchNormalization stays,
+ * quantizers put there. */
 #include "train/qat.h"
 
 #include <math.h>
@@ -29,7 +30,8 @@ static oct_status run_passes(oct_graph *g, bool fold_norms)
     return OCT_OK;
 }
 
-/* BatchNormalization's constants become its own: exporters let equal ones be one, but each of these is trained or measured for itself. */
+/* BatchNormalization's constants become its own: exporters let equal ones be one, but each of these is trained or measured for
+ * itself. */
 static oct_status unshare_norms(oct_graph *g)
 {
     for (int64_t i = 0; i < g->node_count; i++)
@@ -43,7 +45,8 @@ static oct_status unshare_norms(oct_graph *g)
     return OCT_OK;
 }
 
-/* One scale for all channels cannot absorb BatchNormalization, and behind a grouped transposed convolution one a channel cannot either. */
+/* One scale for all channels cannot absorb BatchNormalization, and behind a grouped transposed convolution one a channel cannot
+ * either. */
 static bool must_fold(const oct_graph *g, bool per_tensor)
 {
     for (int64_t i = 0; i < g->node_count && !per_tensor; i++)
@@ -59,7 +62,8 @@ static void drop_softmax(oct_graph *g)
         oct_value *y = g->outputs[i];
         const oct_node *n = y->producer;
         const int64_t axis = n ? oct_node_int(n, "axis", -1) : 0;
-        if (!n || n->op != OCT_OP_SOFTMAX || y->user_count > 0 || (axis != -1 && axis != y->shape.rank - 1) || n->inputs[0]->data || n->inputs[0]->is_output)
+        if (!n || n->op != OCT_OP_SOFTMAX || y->user_count > 0 || (axis != -1 && axis != y->shape.rank - 1) || n->inputs[0]->data ||
+            n->inputs[0]->is_output)
             continue;
         y->is_output = false;
         g->outputs[i] = n->inputs[0];
@@ -113,16 +117,22 @@ typedef struct plan {
     oct_qat *q;
     oct_graph *folded;
     oct_placement placement;
-    oct_qparams *params;       /* by group */
+    oct_qparams *params;          /* by group */
     const oct_node *first, *last; /* weighted nodes */
     int32_t *points_of_group;
     oct_value **wide, **narrow; /* by point: what its users read */
     oct_value **group_scale, **group_zero;
 } plan;
 
-static bool is_weighted(const oct_qedge *e) { return e->input == 0 && oct_is_quantizable(e->node); }
+static bool is_weighted(const oct_qedge *e)
+{
+    return e->input == 0 && oct_is_quantizable(e->node);
+}
 
-static bool is_edge_layer(const plan *p, const oct_node *n) { return !p->q->opts.narrow_edges && (n == p->first || n == p->last); }
+static bool is_edge_layer(const plan *p, const oct_node *n)
+{
+    return !p->q->opts.narrow_edges && (n == p->first || n == p->last);
+}
 
 static bool wants_narrow(const plan *p, const oct_qedge *e)
 {
@@ -158,21 +168,26 @@ static oct_status analyse(plan *p, const oct_ranges *ranges)
 
 /* --- activation quantizers --- */
 
-static oct_status constant(oct_graph *g, const char *of, const char *what, int64_t count, bool scalar, const float *data, oct_value **out)
+static oct_status constant(oct_graph *g, const char *of, const char *what, int64_t count, bool scalar, const float *data,
+                           oct_value **out)
 {
     char *stem;
     OCT_TRY(oct_arena_printf(g->arena, &stem, "%s_%s", of, what));
     return oct_value_const(g, stem, OCT_F32, scalar ? 0 : 1, &count, data, out);
 }
 
-static oct_status name_of(oct_qat *q, const oct_value *v, const char **out) { return oct_arena_strdup(q->arena, v->name, (char **)out); }
+static oct_status name_of(oct_qat *q, const oct_value *v, const char **out)
+{
+    return oct_arena_strdup(q->arena, v->name, (char **)out);
+}
 
 static oct_status add_wide(plan *p, int64_t i, oct_value *x)
 {
     oct_qat *q = p->q;
     oct_qat_point *at = &q->points[i];
     const int32_t group = at->group;
-    const oct_fake_quant f = {q->scheme == OCT_SCHEME_AFFINE ? 0 : -128, q->scheme == OCT_SCHEME_AFFINE ? 255 : 127, -1, q->opts.mode, 0};
+    const oct_fake_quant f = {q->scheme == OCT_SCHEME_AFFINE ? 0 : -128, q->scheme == OCT_SCHEME_AFFINE ? 255 : 127, -1,
+                              q->opts.mode, 0};
     const float zero = (float)p->params[group].zero;
     char *name;
     if (!p->group_scale[group]) {
@@ -242,11 +257,14 @@ static oct_status choose_scales(const plan *p, const oct_qedge *e, const oct_qat
 {
     const oct_node *n = e->node;
     if (w->hi == 127)
-        return oct_choose_weight_scales(p->folded, n, w->count == 1 && w->channels != 1, p->params[p->placement.points[e->point].group].scale, scale);
+        return oct_choose_weight_scales(p->folded, n, w->count == 1 && w->channels != 1,
+                                        p->params[p->placement.points[e->point].group].scale, scale);
     const float *data = n->inputs[1]->data;
     for (int64_t c = 0; c < w->count; c++)
-        scale[c] = w->count == 1 ? oct_solve_narrow_weights(data, w->outer * w->channels * w->inner, 0, w->outer * w->channels * w->inner, w->lo, w->hi)
-                                 : oct_solve_narrow_weights(data + c * w->inner, w->outer * w->inner, w->channels * w->inner, w->inner, w->lo, w->hi);
+        scale[c] = w->count == 1 ? oct_solve_narrow_weights(data, w->outer * w->channels * w->inner, 0,
+                                                            w->outer * w->channels * w->inner, w->lo, w->hi)
+                                 : oct_solve_narrow_weights(data + c * w->inner, w->outer * w->inner, w->channels * w->inner,
+                                                            w->inner, w->lo, w->hi);
     return OCT_OK;
 }
 
@@ -260,7 +278,8 @@ static double absmax(const oct_qat_weights *w, const float *data, int64_t scale)
     return most;
 }
 
-/* Few weights feed an output of a depthwise convolution, so each jump between codes shows: these are held still, by the mean over an output's weights. */
+/* Few weights feed an output of a depthwise convolution, so each jump between codes shows: these are held still, by the mean over
+ * an output's weights. */
 static float dampening_share(const oct_node *n, int bits)
 {
     const oct_shape *w = &n->inputs[1]->shape;
@@ -280,7 +299,8 @@ static oct_status add_weights(plan *p, const oct_qedge *e)
     float *scale, *zero;
     double *k;
     char *name;
-    *w = (oct_qat_weights){.axis = axis, .outer = 1, .channels = x->shape.dim[axis], .inner = 1, .narrow_input = wants_narrow(p, e)};
+    *w =
+        (oct_qat_weights){.axis = axis, .outer = 1, .channels = x->shape.dim[axis], .inner = 1, .narrow_input = wants_narrow(p, e)};
     w->lo = bits == 8 ? -127 : -(1 << (bits - 1));
     w->hi = (1 << (bits - 1)) - 1;
     for (int i = 0; i < x->shape.rank; i++)
@@ -300,7 +320,8 @@ static oct_status add_weights(plan *p, const oct_qedge *e)
         w->ratio[c] = most > 0 ? (float)((double)scale[c] / most) : 0;
     }
     const bool follows = q->opts.mode == OCT_SCALES_EMA || q->opts.mode == OCT_SCALES_CLIP;
-    const oct_fake_quant f = {w->lo, w->hi, w->count == 1 ? -1 : axis, follows ? OCT_SCALES_CALIBRATED : q->opts.mode, dampening_share(n, bits)};
+    const oct_fake_quant f = {w->lo, w->hi, w->count == 1 ? -1 : axis, follows ? OCT_SCALES_CALIBRATED : q->opts.mode,
+                              dampening_share(n, bits)};
     OCT_TRY(constant(q->graph, n->name, "weights_scale", w->count, w->count == 1, scale, &scales));
     OCT_TRY(constant(q->graph, n->name, "weights_zero", w->count, w->count == 1, zero, &zeros));
     OCT_TRY(oct_arena_printf(q->arena, &name, "%s_weights_quantizer", n->name));
@@ -331,7 +352,8 @@ static oct_status insert(plan *p)
 static bool is_row(const oct_value *v, int64_t columns)
 {
     int64_t count;
-    return v->data && v->dtype == OCT_F32 && v->shape.rank >= 1 && v->shape.dim[v->shape.rank - 1] == columns && oct_shape_count(&v->shape, &count) == OCT_OK && count == columns;
+    return v->data && v->dtype == OCT_F32 && v->shape.rank >= 1 && v->shape.dim[v->shape.rank - 1] == columns &&
+           oct_shape_count(&v->shape, &count) == OCT_OK && count == columns;
 }
 
 /* The sum of a row behind a quantized MatMul becomes its bias, as in the engine, which rounds it to the grid of the sums. */
@@ -340,7 +362,8 @@ static oct_status take_biases(oct_graph *g)
     for (int64_t i = 0; i < g->node_count; i++) {
         oct_node *n = g->nodes[i], *add = oct_value_only_user(n->outputs[0]);
         const oct_value *w = n->op == OCT_OP_MATMUL ? n->inputs[1] : NULL;
-        if (!w || n->input_count > 2 || w->shape.rank != 2 || !w->producer || w->producer->op != OCT_OP_FAKE_QUANT || !add || add->op != OCT_OP_ADD)
+        if (!w || n->input_count > 2 || w->shape.rank != 2 || !w->producer || w->producer->op != OCT_OP_FAKE_QUANT || !add ||
+            add->op != OCT_OP_ADD)
             continue;
         oct_value *b = add->inputs[add->inputs[0] == n->outputs[0] ? 1 : 0], *y = add->outputs[0];
         if (!is_row(b, w->shape.dim[1]) || !oct_shape_equal(&y->shape, &n->outputs[0]->shape))
@@ -409,8 +432,14 @@ void oct_qat_destroy(oct_qat *q)
     free(q);
 }
 
-const oct_graph *oct_qat_float_graph(const oct_qat *q) { return q->plain; }
-const oct_graph *oct_qat_graph(const oct_qat *q) { return q->graph; }
+const oct_graph *oct_qat_float_graph(const oct_qat *q)
+{
+    return q->plain;
+}
+const oct_graph *oct_qat_graph(const oct_qat *q)
+{
+    return q->graph;
+}
 
 /* --- narrow activations --- */
 
@@ -437,7 +466,10 @@ oct_status oct_qat_observe(oct_qat *q, const oct_tape *float_tape)
 }
 
 /* Constants of the graph are the arena's own memory. */
-static void set_constant(oct_graph *g, const char *name, float v) { *(float *)oct_value_find(g, name)->data = v; }
+static void set_constant(oct_graph *g, const char *name, float v)
+{
+    *(float *)oct_value_find(g, name)->data = v;
+}
 
 oct_status oct_qat_solve(oct_qat *q)
 {
@@ -471,12 +503,13 @@ static void keep_positive(oct_tape_value v)
         v.data[i] = v.data[i] > least || v.data[i] != v.data[i] ? v.data[i] : least;
 }
 
-/* The ends of the grid go a hundredth of the way to the batch's extremes, which stand in the gradients' places. The zero point is kept unrounded, so that
- * no small move is lost. */
+/* The ends of the grid go a hundredth of the way to the batch's extremes, which stand in the gradients' places. The zero point is
+ * kept unrounded, so that no small move is lost. */
 static void follow_extremes(const oct_qat *q, const oct_qat_codes *c, oct_tape_value scale, oct_tape_value zero)
 {
     const double keep = 0.99, s = (double)scale.data[0], z = (double)zero.data[0];
-    const double least = keep * (c->lo - z) * s + (1 - keep) * (double)zero.grad[0], most = keep * (c->hi - z) * s + (1 - keep) * (double)scale.grad[0];
+    const double least = keep * (c->lo - z) * s + (1 - keep) * (double)zero.grad[0],
+                 most = keep * (c->hi - z) * s + (1 - keep) * (double)scale.grad[0];
     if (q->scheme == OCT_SCHEME_SYMMETRIC || c->lo == z) {
         scale.data[0] = (float)(fmax(most, -least) / c->hi);
         return;

@@ -1,5 +1,5 @@
-/* The trained model as ONNX: trained values into the base graph, weights put onto their grid, BatchNormalization folded, Q/DQ by src/qparam with exactly the
- * scales that were learned. */
+/* The trained model as ONNX: trained values into the base graph, weights put onto their grid, BatchNormalization folded, Q/DQ by
+ * src/qparam with exactly the scales that were learned. */
 #include "train/qat.h"
 
 #include <math.h>
@@ -25,7 +25,10 @@ static oct_value *constant_of(const oct_graph *g, const char *name, int64_t coun
     return v && v->data && v->bytes == count * (int64_t)sizeof(float) ? v : NULL;
 }
 
-bool oct_qat_keeps(const oct_qat *q, const char *name, int64_t count) { return is_quantizers(q, name) || constant_of(q->base, name, count); }
+bool oct_qat_keeps(const oct_qat *q, const char *name, int64_t count)
+{
+    return is_quantizers(q, name) || constant_of(q->base, name, count);
+}
 
 static oct_status take_values(const oct_qat *q, const oct_tape *t, oct_graph *g)
 {
@@ -91,8 +94,13 @@ static oct_status params_of(const oct_tape *t, const oct_qat_codes *c, oct_qpara
 
 static oct_status put_range(oct_ranges *r, const char *tensor, const oct_qat_codes *c, oct_qparams p)
 {
-    return oct_ranges_put(r, &(oct_range_entry){.tensor = (char *)tensor, .min = oct_dequantize(c->lo, p.scale, p.zero), .max = oct_dequantize(c->hi, p.scale, p.zero),
-                                                .scale = p.scale, .zero = p.zero, .solver = (char *)"trained", .error = -1});
+    return oct_ranges_put(r, &(oct_range_entry){.tensor = (char *)tensor,
+                                                .min = oct_dequantize(c->lo, p.scale, p.zero),
+                                                .max = oct_dequantize(c->hi, p.scale, p.zero),
+                                                .scale = p.scale,
+                                                .zero = p.zero,
+                                                .solver = (char *)"trained",
+                                                .error = -1});
 }
 
 static oct_status collect(const oct_qat *q, const oct_tape *t, oct_graph *g, oct_ranges *ranges, oct_learned *out)

@@ -16,19 +16,19 @@ typedef struct oct_qat_codes {
 typedef struct oct_qat_point {
     const char *tensor;
     int32_t group;
-    oct_qat_codes wide, narrow;  /* 8 bits; fewer, behind the wide one where both are */
-    oct_observer *observer;      /* of narrow ones, until they are solved */
+    oct_qat_codes wide, narrow; /* 8 bits; fewer, behind the wide one where both are */
+    oct_observer *observer;     /* of narrow ones, until they are solved */
 } oct_qat_point;
 
 /* The weights of one node. */
 typedef struct oct_qat_weights {
-    const char *node, *norm;     /* names in the base graph; norm: the BatchNormalization that folds into it, or NULL */
-    const char *weights, *scale; /* constants of the trained graph */
-    int axis;                    /* of the channels, with one scale a tensor too */
+    const char *node, *norm;               /* names in the base graph; norm: the BatchNormalization that folds into it, or NULL */
+    const char *weights, *scale;           /* constants of the trained graph */
+    int axis;                              /* of the channels, with one scale a tensor too */
     int64_t outer, channels, inner, count; /* the tensor around the axis; scales: 1 or channels */
     int32_t lo, hi;
     bool narrow_input;
-    float *ratio;                /* [count] scale / largest |w| at the start */
+    float *ratio; /* [count] scale / largest |w| at the start */
 } oct_qat_weights;
 
 struct oct_qat {
@@ -37,8 +37,8 @@ struct oct_qat {
     oct_qat_options opts;
     bool quantized;
     oct_scheme scheme;
-    oct_graph *base;             /* free batch, no quantizers: what export starts from */
-    oct_graph *plain, *graph;    /* bound: float, and with quantizers */
+    oct_graph *base;          /* free batch, no quantizers: what export starts from */
+    oct_graph *plain, *graph; /* bound: float, and with quantizers */
     oct_qat_point *points;
     oct_qat_weights *weights;
     int64_t point_count, weight_count;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 typedef struct reduce_state {
-    oct_walk w;      /* streams: x, y; y stands still along reduced axes */
+    oct_walk w; /* streams: x, y; y stands still along reduced axes */
     double factor;
 } reduce_state;
 
@@ -75,6 +75,7 @@ oct_status oct_diff_backward_reduce(oct_tape *t, oct_diff_node *d)
     (void)t;
     for (bool more = oct_run_first(w, &r); more; more = oct_run_next(w, &r))
         for (int64_t i = 0; i < oct_run_length(w); i++)
-            d->in[0]->grad[r.at[0] + i * oct_run_step(w, 0)] += (float)(s->factor * d->out[0]->grad[r.at[1] + i * oct_run_step(w, 1)]);
+            d->in[0]->grad[r.at[0] + i * oct_run_step(w, 0)] +=
+                (float)(s->factor * d->out[0]->grad[r.at[1] + i * oct_run_step(w, 1)]);
     return OCT_OK;
 }

@@ -1,4 +1,5 @@
-/* One training run: what the files train.c (the loop), setup.c (options to objects), state.c (snapshots, checkpoints) share.  Private to these. */
+/* One training run: what the files train.c (the loop), setup.c (options to objects), state.c (snapshots, checkpoints) share.
+ * Private to these. */
 #ifndef OCT_TRAIN_RUN_H
 #define OCT_TRAIN_RUN_H
 
@@ -11,13 +12,13 @@
 
 /* All numbers of a run that change; what a checkpoint holds of them. */
 typedef struct oct_progress {
-    int64_t step, epoch;           /* done; step counts all epochs, epoch is complete ones */
+    int64_t step, epoch; /* done; step counts all epochs, epoch is complete ones */
     int64_t rollbacks, best_epoch;
-    double rate_factor;            /* 1, a quarter of it after each rollback */
+    double rate_factor; /* 1, a quarter of it after each rollback */
     double start_top1, best_top1;
-    double seconds;                /* of former processes, and of this one at a checkpoint */
-    double first_loss;             /* NaN before the first step */
-    double window, epoch_loss;     /* sums */
+    double seconds;            /* of former processes, and of this one at a checkpoint */
+    double first_loss;         /* NaN before the first step */
+    double window, epoch_loss; /* sums */
     int64_t window_count, epoch_count;
 } oct_progress;
 
@@ -34,21 +35,21 @@ typedef struct oct_run {
     const oct_preprocess *pre;
     bool labelled;
     int64_t batch, micro, steps_per_epoch;
-    char *fingerprint;             /* options and data that a checkpoint must have been made with */
+    char *fingerprint; /* options and data that a checkpoint must have been made with */
     oct_qat *qat;
     oct_crew *crew;
     oct_loader *loader;
     oct_param *params;
     int64_t param_count;
     oct_optimizer *optimizer;
-    oct_average *average;          /* NULL = none */
+    oct_average *average; /* NULL = none */
     oct_schedule schedule;
     oct_snapshot good;
     oct_progress now;
-    void *best;                    /* ONNX bytes of the best model */
+    void *best; /* ONNX bytes of the best model */
     int64_t best_size;
-    double started;                /* of this process */
-    const char **scale_names;      /* for events */
+    double started;           /* of this process */
+    const char **scale_names; /* for events */
     float *scales;
     int64_t scale_count;
 } oct_run;
@@ -65,12 +66,12 @@ double oct_run_seconds(const oct_run *r);
 
 /* --- state.c --- */
 
-oct_status oct_run_keep(oct_run *r);     /* the current state is good */
-void oct_run_go_back(oct_run *r);        /* to the last good one */
+oct_status oct_run_keep(oct_run *r); /* the current state is good */
+void oct_run_go_back(oct_run *r);    /* to the last good one */
 void oct_snapshot_free(oct_snapshot *s);
 /* Bytes of the best model; taken over. */
 void oct_run_set_best(oct_run *r, void *bytes, int64_t size);
-oct_status oct_run_save(oct_run *r);     /* the checkpoint; an event tells */
+oct_status oct_run_save(oct_run *r); /* the checkpoint; an event tells */
 /* *found = false where the folder holds none. CONTENT when it belongs to another run. */
 oct_status oct_run_resume(oct_run *r, bool *found);
 

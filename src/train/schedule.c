@@ -10,15 +10,17 @@ oct_status oct_schedule_check(const oct_schedule *s)
     if (s->warmup < 0)
         return oct_fail(OCT_ERR_USAGE, "schedule: a warm-up of %lld steps", (long long)s->warmup);
     switch (s->kind) {
-    case OCT_SCHEDULE_CONSTANT: return OCT_OK;
+    case OCT_SCHEDULE_CONSTANT:
+        return OCT_OK;
     case OCT_SCHEDULE_STEP:
         if (s->every < 1 || !(s->factor > 0 && s->factor <= 1))
-            return oct_fail(OCT_ERR_USAGE, "schedule: a factor of %g every %lld steps; it is in (0, 1], and steps are 1 or more", s->factor,
-                            (long long)s->every);
+            return oct_fail(OCT_ERR_USAGE, "schedule: a factor of %g every %lld steps; it is in (0, 1], and steps are 1 or more",
+                            s->factor, (long long)s->every);
         return OCT_OK;
     case OCT_SCHEDULE_COSINE:
         if (s->steps <= s->warmup || !(s->last >= 0 && s->last <= 1))
-            return oct_fail(OCT_ERR_USAGE, "schedule: %lld steps with a warm-up of %lld down to a share of %g; "
+            return oct_fail(OCT_ERR_USAGE,
+                            "schedule: %lld steps with a warm-up of %lld down to a share of %g; "
                             "the steps are more than the warm-up, the share is 0 to 1",
                             (long long)s->steps, (long long)s->warmup, s->last);
         return OCT_OK;

@@ -41,8 +41,8 @@ static bool has_norm(const oct_graph *g)
     return false;
 }
 
-/* Peak rates: from scratch that of the literature (He et al. 2016), fine-tuning 1 % of it (docs/training.md), few bits in between; a tenth where no
- * normalisation forgives a long step. */
+/* Peak rates: from scratch that of the literature (He et al. 2016), fine-tuning 1 % of it (docs/training.md), few bits in between;
+ * a tenth where no normalisation forgives a long step. */
 static double default_rate(const oct_run *r)
 {
     const oct_train_options *o = &r->opts;
@@ -62,17 +62,19 @@ static int64_t default_freeze(const oct_train_options *o)
 static oct_status check_numbers(const oct_train_options *o)
 {
     if (o->epochs < 0 || o->epochs > 1000000 || o->batch < 1)
-        return oct_fail(OCT_ERR_USAGE, "%lld epochs with a batch of %lld: at least 0 and 1", (long long)o->epochs, (long long)o->batch);
+        return oct_fail(OCT_ERR_USAGE, "%lld epochs with a batch of %lld: at least 0 and 1", (long long)o->epochs,
+                        (long long)o->batch);
     if (!(o->rate >= 0) || !isfinite(o->rate))
         return oct_fail(OCT_ERR_USAGE, "a learning rate of %g: it must be finite and above 0", o->rate);
     if (!o->float_only && (o->weight_bits < 2 || o->weight_bits > 8 || o->activation_bits < 2 || o->activation_bits > 8))
-        return oct_fail(OCT_ERR_USAGE, "%d-bit weights with %d-bit activations: both have 2 to 8 bits", o->weight_bits, o->activation_bits);
+        return oct_fail(OCT_ERR_USAGE, "%d-bit weights with %d-bit activations: both have 2 to 8 bits", o->weight_bits,
+                        o->activation_bits);
     if (o->kaiming && !o->float_only)
         return oct_fail(OCT_ERR_USAGE, "fresh weights are for float training: a quantized network starts from trained ones");
     if (o->distill && o->kaiming)
         return oct_fail(OCT_ERR_USAGE, "distillation needs the model's own weights as teacher: it does not go with fresh ones");
-    if (!(o->distill_share >= 0 && o->distill_share <= 1) || !(o->dampening >= 0) || !(o->warmup >= 0) || !(o->scale_rate >= 0) || !(o->temperature > 0) || o->micro_batch < 0 ||
-        o->reestimate_bn < 0 || o->checkpoint_every < 0 || o->threads < 0)
+    if (!(o->distill_share >= 0 && o->distill_share <= 1) || !(o->dampening >= 0) || !(o->warmup >= 0) || !(o->scale_rate >= 0) ||
+        !(o->temperature > 0) || o->micro_batch < 0 || o->reestimate_bn < 0 || o->checkpoint_every < 0 || o->threads < 0)
         return oct_fail(OCT_ERR_USAGE, "a number of the training options is outside its range");
     if (o->bf16 && !oct_cpu_has_bf16())
         return oct_fail(OCT_ERR_UNSUPPORTED, "this processor has no bfloat16 arithmetic (AVX512_BF16): train in float32");
@@ -87,12 +89,13 @@ static oct_status check_data(oct_run *r)
 {
     r->labelled = oct_dataset_has_labels(r->train);
     if (!r->labelled && !r->opts.distill)
-        return oct_fail(OCT_ERR_CONTENT, "the training data have no labels: without them only distillation from the float model can be learned");
+        return oct_fail(OCT_ERR_CONTENT,
+                        "the training data have no labels: without them only distillation from the float model can be learned");
     if (r->labelled != oct_dataset_has_labels(r->held))
         return oct_fail(OCT_ERR_CONTENT, "training data and held-out data must both have labels, or neither");
     if (oct_dataset_count(r->train) < 1 || oct_dataset_count(r->held) < 1)
-        return oct_fail(OCT_ERR_CONTENT, "%lld training samples and %lld held-out ones: both must be 1 or more", (long long)oct_dataset_count(r->train),
-                        (long long)oct_dataset_count(r->held));
+        return oct_fail(OCT_ERR_CONTENT, "%lld training samples and %lld held-out ones: both must be 1 or more",
+                        (long long)oct_dataset_count(r->train), (long long)oct_dataset_count(r->held));
     if (!r->labelled)
         r->opts.distill_share = 1;
     return OCT_OK;
@@ -104,14 +107,17 @@ static oct_status check_classes(const oct_run *r)
     oct_dataset *const sets[2] = {r->train, r->held};
     for (int i = 0; r->labelled && i < 2; i++)
         if (oct_dataset_class_count(sets[i]) > classes)
-            return oct_fail(OCT_ERR_CONTENT, "the %s data have %lld classes, label %lld ('%s') is outside the %lld of the model's output", i ? "held-out" : "training",
-                            (long long)oct_dataset_class_count(sets[i]), (long long)classes, oct_dataset_class_name(sets[i], classes), (long long)classes);
+            return oct_fail(OCT_ERR_CONTENT,
+                            "the %s data have %lld classes, label %lld ('%s') is outside the %lld of the model's output",
+                            i ? "held-out" : "training", (long long)oct_dataset_class_count(sets[i]), (long long)classes,
+                            oct_dataset_class_name(sets[i], classes), (long long)classes);
     return OCT_OK;
 }
 
 /* --- sizes --- */
 
-/* The largest part of a process's share of the batch that is a cache-sized micro-batch; a model with a fixed batch says it itself. */
+/* The largest part of a process's share of the batch that is a cache-sized micro-batch; a model with a fixed batch says it itself.
+ */
 static oct_status choose_sizes(oct_run *r)
 {
     const int64_t size = r->opts.peers ? r->opts.peers->size : 1;
@@ -127,7 +133,8 @@ static oct_status choose_sizes(oct_run *r)
         if (share % m == 0)
             micro = m;
     if (share < 1 || share % micro != 0)
-        return oct_fail(OCT_ERR_USAGE, "a batch of %lld in %lld processes cannot be cut into micro-batches of %lld", (long long)r->batch, (long long)size, (long long)micro);
+        return oct_fail(OCT_ERR_USAGE, "a batch of %lld in %lld processes cannot be cut into micro-batches of %lld",
+                        (long long)r->batch, (long long)size, (long long)micro);
     r->micro = micro;
     r->steps_per_epoch = oct_dataset_count(r->train) / r->batch;
     return OCT_OK;
@@ -193,11 +200,12 @@ static oct_status collect_params(oct_run *r)
         for (int64_t k = 0; k < v.count; k++)
             if (!isfinite(v.data[k]))
                 return oct_fail_node(oct_fail(OCT_ERR_CONTENT, "tensor '%s' holds a value that is not finite", v.name), v.name);
-        r->params[r->param_count++] = (oct_param){.name = v.name,
-                                                  .value = v.data,
-                                                  .grad = v.parameter && has_gradient(in) && oct_qat_keeps(r->qat, v.name, v.count) ? (float *)v.grad : NULL,
-                                                  .count = v.count,
-                                                  .kind = v.parameter ? kind_of(in) : OCT_PARAM_NORM};
+        r->params[r->param_count++] =
+            (oct_param){.name = v.name,
+                        .value = v.data,
+                        .grad = v.parameter && has_gradient(in) && oct_qat_keeps(r->qat, v.name, v.count) ? (float *)v.grad : NULL,
+                        .count = v.count,
+                        .kind = v.parameter ? kind_of(in) : OCT_PARAM_NORM};
     }
     return OCT_OK;
 }
@@ -221,8 +229,8 @@ static bool is_wide_scale(const oct_value *v)
     return f.hi - f.lo >= 254;
 }
 
-/* Rates of single tensors. The loss is as steep in a weight as its input is large: the weights behind pixels of 0 ... 255 need a rate of their own. Scales of
- * 8 bits are nearly right from the start and would only follow the noise of batches. */
+/* Rates of single tensors. The loss is as steep in a weight as its input is large: the weights behind pixels of 0 ... 255 need a
+ * rate of their own. Scales of 8 bits are nearly right from the start and would only follow the noise of batches. */
 static void set_rates(oct_run *r, const oct_ranges *ranges)
 {
     enum { LARGE = 16 }; /* mean square; that of normalised data is about 1 */
@@ -254,7 +262,9 @@ static double fan_in(const oct_value *w)
     const oct_node *n = w->users[0];
     for (int i = 0; i < w->shape.rank; i++)
         count *= w->shape.dim[i];
-    const int axis = n->op == OCT_OP_CONV || n->op == OCT_OP_CONV_TRANSPOSE || n->op == OCT_OP_GEMM || n->op == OCT_OP_MATMUL ? oct_weight_axis(n) : 0;
+    const int axis = n->op == OCT_OP_CONV || n->op == OCT_OP_CONV_TRANSPOSE || n->op == OCT_OP_GEMM || n->op == OCT_OP_MATMUL
+                         ? oct_weight_axis(n)
+                         : 0;
     return (double)count / (double)(w->shape.rank ? w->shape.dim[axis] : 1);
 }
 
@@ -279,7 +289,11 @@ static void init_kaiming(oct_run *r)
 oct_status oct_run_loader(const oct_run *r, bool plain, oct_loader **out)
 {
     const int inputs = oct_model_input_count(r->model);
-    const oct_loader_options o = {.batch = r->batch, .threads = r->opts.threads, .seed = r->opts.seed, .shuffle = true, .augment = plain ? NULL : r->opts.augment};
+    const oct_loader_options o = {.batch = r->batch,
+                                  .threads = r->opts.threads,
+                                  .seed = r->opts.seed,
+                                  .shuffle = true,
+                                  .augment = plain ? NULL : r->opts.augment};
     oct_port *ports = calloc((size_t)inputs + 1, sizeof *ports);
     oct_status s = ports ? OCT_OK : oct_fail(OCT_ERR_MEMORY, "no memory for %d inputs", inputs);
     for (int i = 0; s == OCT_OK && i < inputs; i++) {
@@ -348,8 +362,11 @@ static oct_status make_optimizer(oct_run *r)
     OCT_TRY(oct_optimizer_create(r->params, r->param_count, &x, &r->optimizer));
     if (o->average > 0)
         OCT_TRY(oct_average_create(r->params, r->param_count, o->average, &r->average));
-    const int64_t steps = oct_max64(1, r->steps_per_epoch * o->epochs), warmup = oct_min64((int64_t)(o->warmup * (double)r->steps_per_epoch), steps - 1);
-    r->schedule = (oct_schedule){.kind = o->schedule == OCT_TRAIN_COSINE ? OCT_SCHEDULE_COSINE : o->schedule == OCT_TRAIN_STEPS ? OCT_SCHEDULE_STEP : OCT_SCHEDULE_CONSTANT,
+    const int64_t steps = oct_max64(1, r->steps_per_epoch * o->epochs),
+                  warmup = oct_min64((int64_t)(o->warmup * (double)r->steps_per_epoch), steps - 1);
+    r->schedule = (oct_schedule){.kind = o->schedule == OCT_TRAIN_COSINE  ? OCT_SCHEDULE_COSINE
+                                         : o->schedule == OCT_TRAIN_STEPS ? OCT_SCHEDULE_STEP
+                                                                          : OCT_SCHEDULE_CONSTANT,
                                  .rate = o->rate,
                                  .warmup = warmup,
                                  .steps = steps,
@@ -359,7 +376,8 @@ static oct_status make_optimizer(oct_run *r)
     return oct_schedule_check(&r->schedule);
 }
 
-/* What must be the same for a checkpoint to be gone on from; threads, processes and how often checkpoints are written may differ. */
+/* What must be the same for a checkpoint to be gone on from; threads, processes and how often checkpoints are written may differ.
+ */
 static oct_status make_fingerprint(oct_run *r)
 {
     const oct_train_options *o = &r->opts;
@@ -367,16 +385,18 @@ static oct_status make_fingerprint(oct_run *r)
     char hash[17];
     oct_text t = {0};
     OCT_TRY(oct_graph_hash(r->model->graph, hash));
-    oct_text_printf(&t, "model %s; epochs %lld, batch %lld in %lld, rate %.17g, seed %llu; ", hash, (long long)o->epochs, (long long)r->batch, (long long)r->micro,
-                    o->rate, (unsigned long long)o->seed);
-    oct_text_printf(&t, "float %d %d %d, bits %d %d, edges %d, per tensor %d, scales %d; ", o->float_only, o->kaiming, o->bf16, o->weight_bits, o->activation_bits, o->narrow_edges,
-                    o->per_tensor, o->scales);
-    oct_text_printf(&t, "loss %d %.17g, distill %d %.17g %.17g; optimizer %d %.17g %.17g %.17g %.17g %.17g; ", o->loss, o->smoothing, o->distill, o->temperature,
-                    o->distill_share, o->optimizer, o->momentum, o->weight_decay, o->max_norm, o->scale_rate, o->average);
-    oct_text_printf(&t, "schedule %d %.17g %.17g %.17g %.17g; dampening %.17g, norm %lld %lld; ", o->schedule, o->warmup, o->last, o->every, o->factor, o->dampening, (long long)o->freeze_bn,
-                    (long long)o->reestimate_bn);
-    oct_text_printf(&t, "augment %d %d %d %g %g %g %d %g; data %lld %lld", a->crop, a->reflect, a->flip, (double)a->brightness, (double)a->contrast, (double)a->saturation,
-                    a->cutout, (double)a->mixup, (long long)oct_dataset_count(r->train), (long long)oct_dataset_count(r->held));
+    oct_text_printf(&t, "model %s; epochs %lld, batch %lld in %lld, rate %.17g, seed %llu; ", hash, (long long)o->epochs,
+                    (long long)r->batch, (long long)r->micro, o->rate, (unsigned long long)o->seed);
+    oct_text_printf(&t, "float %d %d %d, bits %d %d, edges %d, per tensor %d, scales %d; ", o->float_only, o->kaiming, o->bf16,
+                    o->weight_bits, o->activation_bits, o->narrow_edges, o->per_tensor, o->scales);
+    oct_text_printf(&t, "loss %d %.17g, distill %d %.17g %.17g; optimizer %d %.17g %.17g %.17g %.17g %.17g; ", o->loss,
+                    o->smoothing, o->distill, o->temperature, o->distill_share, o->optimizer, o->momentum, o->weight_decay,
+                    o->max_norm, o->scale_rate, o->average);
+    oct_text_printf(&t, "schedule %d %.17g %.17g %.17g %.17g; dampening %.17g, norm %lld %lld; ", o->schedule, o->warmup, o->last,
+                    o->every, o->factor, o->dampening, (long long)o->freeze_bn, (long long)o->reestimate_bn);
+    oct_text_printf(&t, "augment %d %d %d %g %g %g %d %g; data %lld %lld", a->crop, a->reflect, a->flip, (double)a->brightness,
+                    (double)a->contrast, (double)a->saturation, a->cutout, (double)a->mixup, (long long)oct_dataset_count(r->train),
+                    (long long)oct_dataset_count(r->held));
     return oct_text_finish(&t, &r->fingerprint);
 }
 
@@ -434,5 +454,11 @@ void oct_run_close(oct_run *r)
     free(r->scales);
 }
 
-bool oct_run_leads(const oct_run *r) { return !r->opts.peers || r->opts.peers->rank == 0; }
-double oct_run_seconds(const oct_run *r) { return r->now.seconds + oct_now() - r->started; }
+bool oct_run_leads(const oct_run *r)
+{
+    return !r->opts.peers || r->opts.peers->rank == 0;
+}
+double oct_run_seconds(const oct_run *r)
+{
+    return r->now.seconds + oct_now() - r->started;
+}

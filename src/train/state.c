@@ -131,7 +131,8 @@ oct_status oct_run_save(oct_run *r)
     if (!r->opts.checkpoint_dir || !oct_run_leads(r))
         return OCT_OK;
     if (mkdir(r->opts.checkpoint_dir, 0777) != 0 && errno != EEXIST)
-        return oct_fail_file(oct_fail(OCT_ERR_IO, "cannot make the folder '%s': %s", r->opts.checkpoint_dir, strerror(errno)), r->opts.checkpoint_dir);
+        return oct_fail_file(oct_fail(OCT_ERR_IO, "cannot make the folder '%s': %s", r->opts.checkpoint_dir, strerror(errno)),
+                             r->opts.checkpoint_dir);
     OCT_TRY(path_of(r, &path));
     r->now.seconds = oct_run_seconds(r);
     int n = list(r, &p, items);
@@ -149,8 +150,10 @@ static oct_status check_run(const oct_run *r, const oct_checkpoint *c, const cha
 {
     const void *run;
     int64_t size;
-    if (!oct_checkpoint_find(c, "run", &run, &size) || size != (int64_t)strlen(r->fingerprint) || memcmp(run, r->fingerprint, (size_t)size) != 0)
-        return oct_fail_file(oct_fail(OCT_ERR_CONTENT, "the checkpoint '%s' belongs to another model, other data or other options", path), path);
+    if (!oct_checkpoint_find(c, "run", &run, &size) || size != (int64_t)strlen(r->fingerprint) ||
+        memcmp(run, r->fingerprint, (size_t)size) != 0)
+        return oct_fail_file(
+            oct_fail(OCT_ERR_CONTENT, "the checkpoint '%s' belongs to another model, other data or other options", path), path);
     return OCT_OK;
 }
 

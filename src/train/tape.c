@@ -1,4 +1,5 @@
-/* The tape: slots for values, one block for data and one for gradients, a list of nodes run forward and backward.  Operators are in files of their own. */
+/* The tape: slots for values, one block for data and one for gradients, a list of nodes run forward and backward.  Operators are in
+ * files of their own. */
 #include "train/diff.h"
 
 #include <stdlib.h>
@@ -7,10 +8,16 @@
 #include "train/codes.h"
 
 static const oct_diff_op ops[OCT_OP_COUNT] = {
-#define OCT_DIFF(id, stem, learn, traits) \
+#define OCT_DIFF(id, stem, learn, traits)                                                                                          \
     [OCT_OP_##id] = {oct_diff_prepare_##stem, oct_diff_forward_##stem, oct_diff_backward_##stem, NULL, learn, 0, traits},
-#define OCT_DIFF_MEASURED(id, stem, learn, measured, traits) \
-    [OCT_OP_##id] = {oct_diff_prepare_##stem, oct_diff_forward_##stem, oct_diff_backward_##stem, oct_diff_update_##stem, learn, measured, traits},
+#define OCT_DIFF_MEASURED(id, stem, learn, measured, traits)                                                                       \
+    [OCT_OP_##id] = {oct_diff_prepare_##stem,                                                                                      \
+                     oct_diff_forward_##stem,                                                                                      \
+                     oct_diff_backward_##stem,                                                                                     \
+                     oct_diff_update_##stem,                                                                                       \
+                     learn,                                                                                                        \
+                     measured,                                                                                                     \
+                     traits},
 #include "train/ops.inc"
 #undef OCT_DIFF
 #undef OCT_DIFF_MEASURED
@@ -25,7 +32,9 @@ oct_status oct_diff_alloc(oct_tape *t, int64_t count, size_t element, void **out
 
 oct_status oct_diff_unsupported(const oct_node *n, const char *text)
 {
-    return oct_fail_node(oct_fail(OCT_ERR_UNSUPPORTED, "%s '%s': %s: training does not support it", oct_op_get(n->op)->name, n->name, text), n->name);
+    return oct_fail_node(
+        oct_fail(OCT_ERR_UNSUPPORTED, "%s '%s': %s: training does not support it", oct_op_get(n->op)->name, n->name, text),
+        n->name);
 }
 
 int64_t oct_diff_product(const oct_shape *s, int from, int to)
@@ -55,14 +64,22 @@ oct_status oct_tape_simplify(oct_graph *g)
 
 /* --- making --- */
 
-static bool is_float(const oct_value *v) { return v && v->dtype == OCT_F32; }
+static bool is_float(const oct_value *v)
+{
+    return v && v->dtype == OCT_F32;
+}
 
-static oct_slot *slot_of(const oct_tape *t, const oct_value *v) { return is_float(v) && v->mark >= 0 ? &t->slots[v->mark] : NULL; }
+static oct_slot *slot_of(const oct_tape *t, const oct_value *v)
+{
+    return is_float(v) && v->mark >= 0 ? &t->slots[v->mark] : NULL;
+}
 
 static oct_status check_node(const oct_node *n)
 {
     if (!ops[n->op].forward)
-        return oct_fail_node(oct_fail(OCT_ERR_UNSUPPORTED, "operator %s of node '%s' has no gradient: training does not support it", oct_op_get(n->op)->name, n->name), n->name);
+        return oct_fail_node(oct_fail(OCT_ERR_UNSUPPORTED, "operator %s of node '%s' has no gradient: training does not support it",
+                                      oct_op_get(n->op)->name, n->name),
+                             n->name);
     if (n->int8 || n->fused.residual || n->fused.clamp)
         return oct_diff_unsupported(n, "a fused or quantized operator");
     for (int i = 0; i < n->output_count; i++) {
@@ -94,7 +111,8 @@ static oct_status make_slots(oct_tape *t)
     }
     for (int64_t i = 0; i < g->output_count; i++) {
         if (!slot_of(t, g->outputs[i]))
-            return oct_fail(OCT_ERR_UNSUPPORTED, "output '%s' is no float32 tensor: training does not support it", g->outputs[i]->name);
+            return oct_fail(OCT_ERR_UNSUPPORTED, "output '%s' is no float32 tensor: training does not support it",
+                            g->outputs[i]->name);
         slot_of(t, g->outputs[i])->uses++;
     }
     return OCT_OK;
@@ -151,10 +169,16 @@ static oct_status make_nodes(oct_tape *t, const oct_tape_options *opts)
 
 enum { STEP = OCT_ALIGN / sizeof(float) };
 
-static bool in_block(const oct_slot *s) { return s->parameter || s->statistic; }
+static bool in_block(const oct_slot *s)
+{
+    return s->parameter || s->statistic;
+}
 
 /* Room for `count` floats more, in 64-byte steps. */
-static oct_status grow(int64_t *room, int64_t count) { return oct_size_add(*room, oct_round_up(count, STEP), room); }
+static oct_status grow(int64_t *room, int64_t count)
+{
+    return oct_size_add(*room, oct_round_up(count, STEP), room);
+}
 
 /* Places of parameters, then of statistics, in the block, filled with the graph's values. */
 static oct_status place_block(oct_tape *t)
@@ -283,10 +307,19 @@ void oct_tape_destroy(oct_tape *t)
 
 /* --- looking --- */
 
-void oct_tape_set_training(oct_tape *t, bool training) { t->training = training; }
-void oct_tape_set_dampening(oct_tape *t, double strength) { t->dampening = strength; }
+void oct_tape_set_training(oct_tape *t, bool training)
+{
+    t->training = training;
+}
+void oct_tape_set_dampening(oct_tape *t, double strength)
+{
+    t->dampening = strength;
+}
 
-void oct_tape_get_block(const oct_tape *t, oct_tape_block *out) { *out = t->block; }
+void oct_tape_get_block(const oct_tape *t, oct_tape_block *out)
+{
+    *out = t->block;
+}
 
 void oct_tape_set_block(oct_tape *t, float *values, float *grads)
 {
@@ -310,7 +343,8 @@ void oct_tape_update_statistics(oct_tape *t)
 
 static void describe(const oct_slot *s, oct_tape_value *out)
 {
-    *out = (oct_tape_value){s->value->name, &s->value->shape, s->count, s->last, s->data, s->grad, s->codes, s->parameter, s->statistic};
+    *out = (oct_tape_value){s->value->name, &s->value->shape, s->count,     s->last,     s->data,
+                            s->grad,        s->codes,         s->parameter, s->statistic};
 }
 
 static bool describe_value(const oct_tape *t, const oct_value *v, oct_tape_value *out)

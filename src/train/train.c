@@ -38,7 +38,8 @@ void oct_run_tell(oct_run *r, oct_train_event e)
 static oct_status score(const oct_run *r, const oct_model *model, double *top1)
 {
     const oct_eval_options o = {.threads = r->opts.threads, .batch = 16};
-    const oct_eval_subject mine = {.name = "the trained model", .model = model, .pre = r->pre}, teacher = {.name = "the float model", .model = r->model, .pre = r->pre};
+    const oct_eval_subject mine = {.name = "the trained model", .model = model, .pre = r->pre},
+                           teacher = {.name = "the float model", .model = r->model, .pre = r->pre};
     oct_accuracy acc[2];
     oct_verdict verdict;
     if (r->labelled)
@@ -146,14 +147,19 @@ done:
 
 /* --- steps --- */
 
-static bool normalizes(const oct_run *r) { return r->opts.freeze_bn < 0 || r->now.epoch < r->opts.freeze_bn; }
+static bool normalizes(const oct_run *r)
+{
+    return r->opts.freeze_bn < 0 || r->now.epoch < r->opts.freeze_bn;
+}
 
-/* Above this the loss of some steps says that the state is lost: far above that of the first step, which nothing had changed; and for a network that knew more
- * than nothing, near to a guess. */
+/* Above this the loss of some steps says that the state is lost: far above that of the first step, which nothing had changed; and
+ * for a network that knew more than nothing, near to a guess. */
 static double loss_limit(const oct_run *r)
 {
     const double far = 3 * r->now.first_loss + 1, guess = log((double)oct_crew_classes(r->crew));
-    return r->opts.loss == OCT_LOSS_CROSS_ENTROPY && r->now.first_loss < 0.6 * guess ? fmin(far, fmax(0.9 * guess, 1.2 * r->now.first_loss)) : far;
+    return r->opts.loss == OCT_LOSS_CROSS_ENTROPY && r->now.first_loss < 0.6 * guess
+               ? fmin(far, fmax(0.9 * guess, 1.2 * r->now.first_loss))
+               : far;
 }
 
 static bool is_lost(const oct_run *r, double loss, bool applied)
@@ -187,8 +193,10 @@ static oct_status roll_back(oct_run *r, double loss)
     r->now.rate_factor /= 4;
     r->now.window = 0;
     r->now.window_count = 0;
-    snprintf(text, sizeof text, "the loss reached %g: back to the last good state, at %g of the learning rate", loss, r->now.rate_factor);
-    oct_run_tell(r, (oct_train_event){.kind = OCT_TRAIN_ROLLBACK, .loss = loss, .lr = r->now.rate_factor * r->opts.rate, .text = text});
+    snprintf(text, sizeof text, "the loss reached %g: back to the last good state, at %g of the learning rate", loss,
+             r->now.rate_factor);
+    oct_run_tell(
+        r, (oct_train_event){.kind = OCT_TRAIN_ROLLBACK, .loss = loss, .lr = r->now.rate_factor * r->opts.rate, .text = text});
     return OCT_OK;
 }
 
@@ -198,7 +206,8 @@ static oct_status learn(oct_run *r, const oct_batch *batch)
     oct_optimizer_report report = {.applied = false};
     oct_tape *t = oct_crew_tape(r->crew);
     double loss;
-    oct_crew_set_dampening(r->crew, r->opts.dampening * 0.5 * (1 - cos(PI * (double)r->now.step / (double)(r->steps_per_epoch * r->opts.epochs))));
+    oct_crew_set_dampening(r->crew, r->opts.dampening * 0.5 *
+                                        (1 - cos(PI * (double)r->now.step / (double)(r->steps_per_epoch * r->opts.epochs))));
     OCT_TRY(oct_crew_step(r->crew, batch, normalizes(r), true, &loss));
     if (isfinite(loss))
         OCT_TRY(oct_optimizer_step(r->optimizer, rate, &report));
@@ -211,9 +220,11 @@ static oct_status learn(oct_run *r, const oct_batch *batch)
     if (r->average)
         OCT_TRY(oct_average_update(r->average));
     watch(r, loss);
-    if (r->now.step % oct_max64(WINDOW, r->steps_per_epoch / 4) == 0 && r->now.window < 0.7 * loss_limit(r) * (double)r->now.window_count)
+    if (r->now.step % oct_max64(WINDOW, r->steps_per_epoch / 4) == 0 &&
+        r->now.window < 0.7 * loss_limit(r) * (double)r->now.window_count)
         OCT_TRY(oct_run_keep(r));
-    oct_run_tell(r, (oct_train_event){.kind = OCT_TRAIN_STEP, .loss = loss, .lr = rate, .images_per_s = (double)r->batch / (oct_now() - began)});
+    oct_run_tell(r, (oct_train_event){
+                        .kind = OCT_TRAIN_STEP, .loss = loss, .lr = rate, .images_per_s = (double)r->batch / (oct_now() - began)});
     return OCT_OK;
 }
 
@@ -259,7 +270,12 @@ static oct_status end_epoch(oct_run *r)
     r->now.epoch++;
     OCT_TRY(judge(r, r->now.epoch, &top1));
     const double rate = oct_schedule_rate(&r->schedule, r->now.step - 1) * r->now.rate_factor;
-    oct_run_tell(r, (oct_train_event){.kind = OCT_TRAIN_EPOCH, .loss = loss, .lr = rate, .images_per_s = NAN, .val_top1 = top1, .scale_count = r->scale_count});
+    oct_run_tell(r, (oct_train_event){.kind = OCT_TRAIN_EPOCH,
+                                      .loss = loss,
+                                      .lr = rate,
+                                      .images_per_s = NAN,
+                                      .val_top1 = top1,
+                                      .scale_count = r->scale_count});
     r->now.epoch_loss = 0;
     r->now.epoch_count = 0;
     return oct_run_save(r);
@@ -275,7 +291,12 @@ static oct_status start(oct_run *r)
         return OCT_OK;
     OCT_TRY(oct_run_keep(r));
     OCT_TRY(judge(r, 0, &top1));
-    oct_run_tell(r, (oct_train_event){.kind = OCT_TRAIN_STARTED, .loss = NAN, .lr = NAN, .images_per_s = NAN, .val_top1 = top1, .scale_count = r->scale_count});
+    oct_run_tell(r, (oct_train_event){.kind = OCT_TRAIN_STARTED,
+                                      .loss = NAN,
+                                      .lr = NAN,
+                                      .images_per_s = NAN,
+                                      .val_top1 = top1,
+                                      .scale_count = r->scale_count});
     return oct_run_save(r);
 }
 
@@ -296,8 +317,8 @@ static oct_status run(oct_run *r, bool *stopped)
     return OCT_OK;
 }
 
-oct_status oct_train(const oct_model *model, const oct_ranges *ranges, oct_dataset *train, oct_dataset *held, const oct_preprocess *pre,
-                     const oct_train_options *options, oct_model **out, oct_train_result *result)
+oct_status oct_train(const oct_model *model, const oct_ranges *ranges, oct_dataset *train, oct_dataset *held,
+                     const oct_preprocess *pre, const oct_train_options *options, oct_model **out, oct_train_result *result)
 {
     oct_status s = OCT_OK;
     oct_run r = {.opts = *options, .model = model, .train = train, .held = held, .pre = pre};

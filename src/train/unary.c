@@ -8,57 +8,67 @@
 #include "train/vector.h"
 
 typedef void forward_fn(int64_t n, const float *restrict x, float *restrict y, float a, float b);
-typedef void backward_fn(int64_t n, const float *restrict x, const float *restrict y, const float *restrict dy, float *restrict dx, float a, float b);
+typedef void backward_fn(int64_t n, const float *restrict x, const float *restrict y, const float *restrict dy, float *restrict dx,
+                         float a, float b);
 
-#define HALF_ROOT 0.70710678f     /* 1 / sqrt(2) */
-#define NORMAL    0.39894228f     /* 1 / sqrt(2 pi) */
-#define TWO_ROOT_PI 1.1283792f    /* 2 / sqrt(pi) */
-#define TANH_A    0.79788456f     /* sqrt(2 / pi): Hendrycks, Gimpel 2016, arXiv 1606.08415 */
-#define TANH_B    0.044715f
+#define HALF_ROOT   0.70710678f /* 1 / sqrt(2) */
+#define NORMAL      0.39894228f /* 1 / sqrt(2 pi) */
+#define TWO_ROOT_PI 1.1283792f  /* 2 / sqrt(pi) */
+#define TANH_A      0.79788456f /* sqrt(2 / pi): Hendrycks, Gimpel 2016, arXiv 1606.08415 */
+#define TANH_B      0.044715f
 
-static inline float sigmoid(float v) { return 1 / (1 + expf(-v)); }
-static inline float clamp(float v, float lo, float hi) { return v < lo ? lo : v > hi ? hi : v; }
-static inline float gelu_tanh(float v) { return tanhf(TANH_A * (v + TANH_B * v * v * v)); }
+static inline float sigmoid(float v)
+{
+    return 1 / (1 + expf(-v));
+}
+static inline float clamp(float v, float lo, float hi)
+{
+    return v < lo ? lo : v > hi ? hi : v;
+}
+static inline float gelu_tanh(float v)
+{
+    return tanhf(TANH_A * (v + TANH_B * v * v * v));
+}
 
-#define UNARY(stem, result, slope)                                                                                               \
-    static void forward_##stem(int64_t n, const float *restrict x, float *restrict y, float a, float b)                         \
-    {                                                                                                                            \
-        for (int64_t i = 0; i < n; i++) {                                                                                        \
-            const float v = x[i];                                                                                                \
-            y[i] = (result);                                                                                                     \
-        }                                                                                                                        \
-    }                                                                                                                            \
-    static void backward_##stem(int64_t n, const float *restrict x, const float *restrict y, const float *restrict dy,           \
-                                float *restrict dx, float a, float b)                                                            \
-    {                                                                                                                            \
-        for (int64_t i = 0; i < n; i++) {                                                                                        \
-            const float v = x[i], r = y[i];                                                                                      \
-            (void)v;                                                                                                             \
-            (void)r;                                                                                                             \
-            dx[i] += dy[i] * (slope);                                                                                            \
-        }                                                                                                                        \
+#define UNARY(stem, result, slope)                                                                                                 \
+    static void forward_##stem(int64_t n, const float *restrict x, float *restrict y, float a, float b)                            \
+    {                                                                                                                              \
+        for (int64_t i = 0; i < n; i++) {                                                                                          \
+            const float v = x[i];                                                                                                  \
+            y[i] = (result);                                                                                                       \
+        }                                                                                                                          \
+    }                                                                                                                              \
+    static void backward_##stem(int64_t n, const float *restrict x, const float *restrict y, const float *restrict dy,             \
+                                float *restrict dx, float a, float b)                                                              \
+    {                                                                                                                              \
+        for (int64_t i = 0; i < n; i++) {                                                                                          \
+            const float v = x[i], r = y[i];                                                                                        \
+            (void)v;                                                                                                               \
+            (void)r;                                                                                                               \
+            dx[i] += dy[i] * (slope);                                                                                              \
+        }                                                                                                                          \
     }
 
 UNARY(relu, v <= 0 ? 0 : v, (float)!(v <= 0))
 UNARY(leaky_relu, v > 0 ? v : a * v, v > 0 ? 1 : a)
 UNARY(clip, clamp(v, a, b), (float)((v > a) & (v < b)))
-UNARY(sigmoid, sigmoid(v), r * (1 - r))
-UNARY(hard_sigmoid, clamp(a * v + b, 0, 1), r > 0 && r < 1 ? a : 0)
-UNARY(hard_swish, v * clamp(v / 6 + 0.5f, 0, 1), v <= -3 ? 0 : v >= 3 ? 1 : v / 3 + 0.5f)
-UNARY(silu, v * sigmoid(v), sigmoid(v) * (1 + v * (1 - sigmoid(v))))
+UNARY(sigmoid, sigmoid(v), r *(1 - r))
+UNARY(hard_sigmoid, clamp(a *v + b, 0, 1), r > 0 && r < 1 ? a : 0)
+UNARY(hard_swish, v *clamp(v / 6 + 0.5f, 0, 1), v <= -3 ? 0 : v >= 3 ? 1 : v / 3 + 0.5f)
+UNARY(silu, v *sigmoid(v), sigmoid(v) * (1 + v * (1 - sigmoid(v))))
 UNARY(tanh, tanhf(v), 1 - r * r)
 UNARY(gelu, 0.5f * v * (1 + erff(v * HALF_ROOT)), 0.5f * (1 + erff(v * HALF_ROOT)) + v * NORMAL * expf(-0.5f * v * v))
 UNARY(gelu_tanh, 0.5f * v * (1 + gelu_tanh(v)),
       0.5f * (1 + gelu_tanh(v)) + 0.5f * v * (1 - gelu_tanh(v) * gelu_tanh(v)) * TANH_A * (1 + 3 * TANH_B * v * v))
 UNARY(elu, v > 0 ? v : a * expm1f(v), v > 0 ? 1 : r + a)
 UNARY(softplus, v > 0 ? v + log1pf(expf(-v)) : log1pf(expf(v)), sigmoid(v))
-UNARY(erf, erff(v), TWO_ROOT_PI * expf(-v * v))
+UNARY(erf, erff(v), TWO_ROOT_PI *expf(-v *v))
 UNARY(exp, expf(v), r)
 UNARY(log, logf(v), 1 / v)
 UNARY(sqrt, sqrtf(v), 0.5f / r)
 UNARY(neg, -v, -1)
 UNARY(abs, fabsf(v), v > 0 ? 1 : v < 0 ? -1 : 0)
-UNARY(reciprocal, 1 / v, -r * r)
+UNARY(reciprocal, 1 / v, -r *r)
 
 typedef struct function {
     oct_op op;
@@ -67,10 +77,28 @@ typedef struct function {
 } function;
 
 static const function functions[] = {
-#define ROW(id, stem) {OCT_OP_##id, forward_##stem, backward_##stem}
-    ROW(RELU, relu), ROW(LEAKY_RELU, leaky_relu), ROW(CLIP, clip), ROW(SIGMOID, sigmoid), ROW(HARD_SIGMOID, hard_sigmoid), ROW(HARD_SWISH, hard_swish),
-    ROW(SILU, silu), ROW(TANH, tanh), ROW(GELU, gelu), ROW(ELU, elu), ROW(SOFTPLUS, softplus), ROW(ERF, erf), ROW(EXP, exp), ROW(LOG, log),
-    ROW(SQRT, sqrt), ROW(NEG, neg), ROW(ABS, abs), ROW(RECIPROCAL, reciprocal),
+#define ROW(id, stem)                                                                                                              \
+    {                                                                                                                              \
+        OCT_OP_##id, forward_##stem, backward_##stem                                                                               \
+    }
+    ROW(RELU, relu),
+    ROW(LEAKY_RELU, leaky_relu),
+    ROW(CLIP, clip),
+    ROW(SIGMOID, sigmoid),
+    ROW(HARD_SIGMOID, hard_sigmoid),
+    ROW(HARD_SWISH, hard_swish),
+    ROW(SILU, silu),
+    ROW(TANH, tanh),
+    ROW(GELU, gelu),
+    ROW(ELU, elu),
+    ROW(SOFTPLUS, softplus),
+    ROW(ERF, erf),
+    ROW(EXP, exp),
+    ROW(LOG, log),
+    ROW(SQRT, sqrt),
+    ROW(NEG, neg),
+    ROW(ABS, abs),
+    ROW(RECIPROCAL, reciprocal),
 #undef ROW
 };
 static const function tanh_form = {OCT_OP_GELU, forward_gelu_tanh, backward_gelu_tanh};

@@ -1,4 +1,5 @@
-/* Strided walks over up to three arrays at once: broadcasting, reduction and every operator that moves values.  Offsets and steps count elements. */
+/* Strided walks over up to three arrays at once: broadcasting, reduction and every operator that moves values.  Offsets and steps
+ * count elements. */
 #ifndef OCT_TRAIN_WALK_H
 #define OCT_TRAIN_WALK_H
 
@@ -30,8 +31,14 @@ void oct_walk_merge(oct_walk *w);
 /* for (bool more = oct_run_first(w, &r); more; more = oct_run_next(w, &r)) visits every run; none of an empty space. */
 bool oct_run_first(const oct_walk *w, oct_run *r);
 bool oct_run_next(const oct_walk *w, oct_run *r);
-static inline int64_t oct_run_length(const oct_walk *w) { return w->dims[w->rank - 1]; }
-static inline int64_t oct_run_step(const oct_walk *w, int s) { return w->step[s][w->rank - 1]; }
+static inline int64_t oct_run_length(const oct_walk *w)
+{
+    return w->dims[w->rank - 1];
+}
+static inline int64_t oct_run_step(const oct_walk *w, int s)
+{
+    return w->step[s][w->rank - 1];
+}
 
 /* Dense strides of a shape, in elements. */
 void oct_walk_strides(const oct_shape *shape, int64_t *strides);
