@@ -72,6 +72,30 @@ OCT_API OCT_MUST_USE oct_status oct_ranges_set(oct_ranges *ranges, const char *t
  * CONTENT when the model has none. The caller owns *out. */
 OCT_API OCT_MUST_USE oct_status oct_ranges_from_model(const oct_model *model, oct_ranges **out, int64_t *skipped);
 
+/* --- the statistics of one tensor: what a calibrator keeps for each, for callers who have tensors of their own (DESIGN 4.1) --- */
+typedef struct oct_observer oct_observer;
+/* What a quantizer needs: q = clip(rne(x / scale) + zero, lo, hi). */
+typedef struct oct_grid {
+    float min, max; /* limits that were solved for, min <= 0 <= max */
+    float scale;
+    int32_t zero, lo, hi;
+} oct_grid;
+/* channels: 0, or how many to keep the largest |x| of. */
+OCT_API OCT_MUST_USE oct_status oct_observer_create(int64_t channels, oct_observer **out);
+OCT_API void oct_observer_destroy(oct_observer *o);
+/* dims[0] samples of float32, one after the other; with channels the second axis has so many. Values that are not finite are counted and
+ * left out. CONTENT for another type or shape. */
+OCT_API OCT_MUST_USE oct_status oct_observer_add(oct_observer *o, const oct_tensor *samples);
+/* Any order and split of the samples gives the same state. CONTENT when the channels differ. */
+OCT_API OCT_MUST_USE oct_status oct_observer_merge(oct_observer *into, const oct_observer *from);
+OCT_API int64_t oct_observer_sample_count(const oct_observer *o);
+/* The state's canonical bytes (docs/formats.md "calibration state"), and an observer from them. Free with oct_string_free. CONTENT. */
+OCT_API OCT_MUST_USE oct_status oct_observer_save(const oct_observer *o, char **bytes, size_t *size);
+OCT_API OCT_MUST_USE oct_status oct_observer_load(const void *bytes, size_t size, oct_observer **out);
+/* The range by options' solver, percentile and scheme, as a calibrator solves it for a tensor alone; with 2 to 7 bits the range of least
+ * mean square error, whatever the solver. USAGE for AUTO at 8 bits (it needs the tensor's reader: oct_calibrator) and a wrong option. */
+OCT_API OCT_MUST_USE oct_status oct_observer_solve(const oct_observer *o, const oct_quant_options *opts, int bits, oct_grid *out);
+
 /* Write Q/DQ for these ranges into a copy of the float model (placement: DESIGN 4.6). CONTENT when the hash of ranges
  * belongs to another model. The caller owns *out. */
 OCT_API OCT_MUST_USE oct_status oct_model_quantize(const oct_model *model, const oct_ranges *ranges, const oct_quant_options *opts, oct_model **out);

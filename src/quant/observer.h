@@ -5,6 +5,7 @@
 #ifndef OCT_QUANT_OBSERVER_H
 #define OCT_QUANT_OBSERVER_H
 
+#include <octavo/quant.h>
 #include "base/mem.h"
 #include "quant/bytes.h"
 #include "quant/exact.h"
@@ -21,7 +22,7 @@ typedef struct oct_side {
     uint64_t octave[OCT_OCTAVES];
 } oct_side;
 
-typedef struct oct_observer {
+struct oct_observer {
     int32_t exponent;        /* of the bin width; OCT_NO_EXPONENT before the first value that is not zero */
     oct_side *pos, *neg;     /* neg is NULL until a negative value is seen */
     uint64_t count, zeros, nonfinite; /* count: finite elements, zeros included */
@@ -31,15 +32,10 @@ typedef struct oct_observer {
     oct_exact sum, sum2;
     int64_t channels;        /* length of channel_max */
     float *channel_max;      /* largest |x| by channel */
-} oct_observer;
+};
 
-/* channels >= 0: how many channels a sample has (0 = none kept). */
-oct_status oct_observer_create(int64_t channels, oct_observer **out);
-void oct_observer_destroy(oct_observer *o);
 /* One sample, dense: element i belongs to channel i / inner % channels (n is a multiple of channels*inner unless channels is 0). */
 oct_status oct_observer_push(oct_observer *o, const float *x, int64_t n, int64_t inner);
-/* CONTENT when the channels differ. */
-oct_status oct_observer_merge(oct_observer *into, const oct_observer *from);
 /* The same without what is kept by channel: for tensors that share a scale. */
 oct_status oct_observer_merge_counts(oct_observer *into, const oct_observer *from);
 /* Append the state's canonical bytes; errors stick in t. */

@@ -275,6 +275,48 @@ static void exact__any_doubles__sum_is_exact_in_any_order(void **state)
     assert_true(oct_exact_value(&a) == -0x1p-1074);
 }
 
+/* The public way: tensors of several samples, the state as bytes, ranges at 8 and 4 bits. */
+static void observer__callers_tensors__state_and_grids(void **state)
+{
+    (void)state;
+    float x[SAMPLES * LENGTH];
+    oct_rng rng = {7, 0};
+    for (int i = 0; i < SAMPLES * LENGTH; i++)
+        x[i] = (float)oct_rng_unit(&rng) * 3 - 1;
+    oct_observer *whole = NULL, *by_sample = fresh(), *back = NULL;
+    oct_grid grid;
+    char *bytes;
+    size_t size;
+    const oct_tensor all = {x, OCT_F32, 3, {SAMPLES, CHANNELS, LENGTH / CHANNELS}}, scalar = {x, OCT_F32, 0, {0}}, codes = {x, OCT_U8, 1, {4}};
+    assert_int_equal(oct_observer_create(CHANNELS, &whole), OCT_OK);
+    assert_int_equal(oct_observer_add(whole, &all), OCT_OK);
+    for (int i = 0; i < SAMPLES; i++)
+        assert_int_equal(oct_observer_push(by_sample, x + i * LENGTH, LENGTH, LENGTH / CHANNELS), OCT_OK);
+    assert_same(whole, by_sample);
+    assert_int_equal(oct_observer_sample_count(whole), SAMPLES);
+    assert_int_equal(oct_observer_add(whole, &scalar), OCT_ERR_CONTENT);
+    assert_int_equal(oct_observer_add(whole, &codes), OCT_ERR_CONTENT);
+
+    assert_int_equal(oct_observer_save(whole, &bytes, &size), OCT_OK);
+    assert_int_equal(oct_observer_load(bytes, size - 1, &back), OCT_ERR_CONTENT);
+    assert_int_equal(oct_observer_load(bytes, size, &back), OCT_OK);
+    assert_same(whole, back);
+
+    const oct_quant_options max = {.solver = OCT_SOLVER_MAX}, none = {0}, symmetric = {.solver = OCT_SOLVER_MAX, .scheme = OCT_SCHEME_SYMMETRIC};
+    assert_int_equal(oct_observer_solve(whole, &none, 8, &grid), OCT_ERR_USAGE);
+    assert_int_equal(oct_observer_solve(whole, &max, 1, &grid), OCT_ERR_USAGE);
+    assert_int_equal(oct_observer_solve(whole, &max, 8, &grid), OCT_OK);
+    assert_true(grid.lo == 0 && grid.hi == 255 && grid.zero > 0 && grid.min == whole->min && grid.max == whole->max);
+    assert_int_equal(oct_observer_solve(whole, &symmetric, 8, &grid), OCT_OK);
+    assert_true(grid.lo == -128 && grid.hi == 127 && grid.zero == 0);
+    assert_int_equal(oct_observer_solve(whole, &max, 4, &grid), OCT_OK);
+    assert_true(grid.lo == 0 && grid.hi == 15 && grid.zero > 0 && grid.zero < 15);
+    free(bytes);
+    oct_observer_destroy(whole);
+    oct_observer_destroy(by_sample);
+    oct_observer_destroy(back);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -286,6 +328,7 @@ int main(void)
         cmocka_unit_test(observer__damaged_bytes__content_or_a_consistent_state),
         cmocka_unit_test(observer__other_channels__content),
         cmocka_unit_test(exact__any_doubles__sum_is_exact_in_any_order),
+        cmocka_unit_test(observer__callers_tensors__state_and_grids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
