@@ -93,7 +93,5 @@ def fill_tensor(native: Native, tensor: Any, array: np.ndarray[Any, Any], name: 
     tensor.dtype = number
     tensor.rank = dense.ndim
     tensor.dims[0:dense.ndim] = dense.shape
-    # A view of bytes, not of items: cffi knows no buffer of bool or float16, and empty arrays have no address of their own.
-    memory = native.ffi.cast("void *", dense.ctypes.data if not dense.flags.writeable else native.ffi.from_buffer(dense))
-    tensor.data = memory
+    tensor.data = native.ffi.cast("void *", native.ffi.from_buffer(dense))
     return dense
