@@ -1,6 +1,6 @@
 # Octavo's front door: installs what is missing, then calls CMake.  `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help deps build dev check test demo bench install clean
+.PHONY: help deps build dev check test demo bench python install clean
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 PYTHON = $$(test -x .venv/bin/python && echo .venv/bin/python || echo python3)
@@ -40,6 +40,10 @@ bench: build ## kernels, INT8 against float step by step, other engines (MODELS=
 	@for b in $$(find build/release -maxdepth 1 -type f -executable -name 'bench_*' | sort); do echo "== $$b"; $$b || exit 1; done
 	@$(PYTHON) bench/int8_vs_float.py $(OCTAVO) --models $(MODELS)
 	@$(PYTHON) bench/peers.py $(OCTAVO) --models $(MODELS)
+
+python: deps ## the Python package, into .venv
+	@test -x .venv/bin/python || python3 -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check ./python
 
 install: build ## into PREFIX (default /usr/local)
 	@cmake --install build/release --prefix $(PREFIX)
