@@ -82,7 +82,7 @@ def bench(
     assert runner is not None
     core.lib.oct_context_profile(runner.context, False)
     arrays = [np.ascontiguousarray(feed[name]) for name in session._input_names]
-    runner.run([], arrays)
+    runner.run((), arrays)
     times: list[float] = []
 
     def measure(count: int) -> None:

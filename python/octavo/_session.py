@@ -1,11 +1,12 @@
 """Session: run a model or plan on arrays, in the manner of ONNX Runtime."""
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,11 +14,20 @@ from ._build import build_options
 from ._errors import ContentError, UsageError
 from ._model import Model, Plan, open_subject
 from ._native import Path, core
-from ._ports import NodeArg, Port, fill_tensor, ports_of, to_numpy
+from ._ports import NodeArg, Port, ports_of, to_numpy
 
 KEPT_SHAPES = 8
 Array = Any
 Shapes = tuple[tuple[int, ...], ...]
+
+
+class _Request(NamedTuple):
+    """What a run for certain outputs passes to C: names, where to, how many bytes; and the arrays to make."""
+
+    names: Any
+    to: Any
+    sizes: Any
+    kinds: list[tuple[tuple[int, ...], np.dtype[Any]]]
 
 
 class _Runner:
@@ -32,7 +42,11 @@ class _Runner:
             self._take_shapes(shapes)
         self.input_names = core.ffi.new("const char *[]", [p.c_name for p in self.inputs])
         self.tensors = core.ffi.new("oct_tensor[]", max(len(self.inputs), 1))
-        self.profiling = False
+        # A run only puts in where the numbers lie.
+        for tensor, port in zip(self.tensors, self.inputs):
+            tensor.dtype, tensor.rank = port.number, len(port.dims)
+            tensor.dims[0 : len(port.dims)] = port.dims
+        self.requests: dict[tuple[int, ...], _Request] = {}
 
     def _take_shapes(self, shapes: Shapes) -> None:
         """Within the plan's profile."""
@@ -44,17 +58,37 @@ class _Runner:
                 core.check(core.lib.oct_context_get_port(self.context, port.c_name, out))
                 ports[i] = Port(core, out[0])
 
-    def run(self, wanted: Sequence[Port], arrays: Sequence[np.ndarray[Any, Any]]) -> list[Array]:
-        kept = [fill_tensor(core, self.tensors[i], array, port.name) for i, (port, array) in enumerate(zip(self.inputs, arrays))]
-        results = [np.empty(port.dims, port.numpy_type()) for port in wanted]
-        names = core.ffi.new("const char *[]", [port.c_name for port in wanted])
-        memory = [core.ffi.from_buffer(result) for result in results]
-        to = core.ffi.new("void *[]", memory)
-        sizes = core.ffi.new("int64_t[]", [result.nbytes for result in results])
-        core.check(
-            core.lib.oct_bridge_run(self.context, self.input_names, self.tensors, len(kept), names, to, sizes, len(results))
+    def run(self, order: tuple[int, ...], arrays: Sequence[np.ndarray[Any, Any]]) -> list[Array]:
+        """arrays: of the shapes that this plan is for. order: numbers of the outputs that are wanted."""
+        tensors, from_buffer = self.tensors, core.ffi.from_buffer
+        kept = []
+        for i, array in enumerate(arrays):
+            if array.dtype != self.inputs[i].dtype:
+                port = self.inputs[i]
+                raise ContentError(f"input '{port.name}': an array is {array.dtype}, the model wants {port.dtype}", node=port.name)
+            memory = from_buffer(array if array.flags.c_contiguous else np.ascontiguousarray(array))
+            kept.append(memory)
+            tensors[i].data = memory
+        request = self.requests.get(order) or self._request(order)
+        results = [np.empty(dims, dtype) for dims, dtype in request.kinds]
+        for i, result in enumerate(results):
+            request.to[i] = from_buffer(result)
+        status = core.lib.oct_bridge_run(
+            self.context, self.input_names, tensors, len(kept), request.names, request.to, request.sizes, len(results)
         )
+        if status:
+            core.fail(status)
         return results
+
+    def _request(self, order: tuple[int, ...]) -> _Request:
+        wanted = [self.outputs[i] for i in order]
+        sizes = [math.prod(port.dims) * port.numpy_type().itemsize for port in wanted]
+        request = _Request(
+            core.ffi.new("const char *[]", [port.c_name for port in wanted]), core.ffi.new("void *[]", len(wanted)),
+            core.ffi.new("int64_t[]", sizes), [(port.dims, port.numpy_type()) for port in wanted],
+        )  # fmt: skip
+        self.requests[order] = request
+        return request
 
     def profile(self) -> list[dict[str, Any]]:
         steps = []
@@ -98,6 +132,7 @@ class Session:
         self._inputs = ports_of(core, self._subject._handle, kind, "input")
         self._outputs = ports_of(core, self._subject._handle, kind, "output")
         self._output_index = {port.name: i for i, port in enumerate(self._outputs)}
+        self._all_outputs = tuple(range(len(self._outputs)))
         self._input_names = [port.name for port in self._inputs]
         if isinstance(self._subject, Model):
             build_options(mode=mode)
@@ -131,18 +166,17 @@ class Session:
             extra = next(name for name in input_feed if name not in self._input_names)
             raise UsageError(f"the model has no input '{extra}' (it has {', '.join(map(repr, self._input_names))})", node=extra)
         if output_names is None:
-            order: Sequence[int] = range(len(self._outputs))
+            order = self._all_outputs
         else:
             try:
-                order = [self._output_index[name] for name in output_names]
+                order = tuple([self._output_index[name] for name in output_names])
             except KeyError as error:
                 raise UsageError(f"the model has no output '{error.args[0]}'", node=error.args[0]) from None
         shapes = tuple([array.shape for array in arrays])
         with self._lock:
             runner = self._runners.get(shapes) or self._runner(shapes)
             self._last = runner
-            outputs = runner.outputs
-            return runner.run([outputs[i] for i in order], arrays)
+            return runner.run(order, arrays)
 
     def run_async(
         self,
