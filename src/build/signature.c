@@ -76,6 +76,7 @@ static void put_params(oct_text *t, oct_step_kind kind, const void *params)
         oct_text_printf(t, " mode%d", (int)((const oct_p_pad *)params)->mode);
         break;
     case OCT_STEP_GATHER:
+    case OCT_STEP_GATHER_ELEMENTS:
     case OCT_STEP_ARG_MAX:
         oct_text_printf(t, " axis%d", (int)((const oct_p_axis *)params)->axis);
         break;

@@ -1,6 +1,6 @@
 /* From the form of an old opset to the canonical one (opset 21, ir/op_defs.inc).  One row per operator that changed; a row says up to
  * which opset it applies.  Runs node by node in execution order, with the shapes of the node's inputs inferred. */
-#include "onnx/proto.h"
+#include "onnx/functions.h"
 
 #include <float.h>
 #include <math.h>
@@ -17,6 +17,8 @@ oct_op oct_onnx_op_find(const char *op_type, const char *domain)
         return OCT_OP_NONE; /* internal: never in files */
     if (oct_onnx_expands(op_type, domain))
         return OCT_OP_QUANTIZE; /* what it ends with */
+    if (!*domain && oct_function_find(op_type))
+        return OCT_OP_IDENTITY; /* until its body takes its place */
     if (strcmp(domain, "com.microsoft") == 0) {
         static const char *const same[] = {"QuantizeLinear", "DequantizeLinear", "Gelu"}; /* newer forms in older opsets */
         for (size_t i = 0; i < sizeof same / sizeof *same; i++)
@@ -27,6 +29,8 @@ oct_op oct_onnx_op_find(const char *op_type, const char *domain)
         return OCT_OP_IDENTITY;
     if (!*domain && strcmp(op_type, "Upsample") == 0)
         return OCT_OP_RESIZE;
+    if (!*domain && strcmp(op_type, "Scatter") == 0)
+        return OCT_OP_SCATTER_ELEMENTS;
     return oct_op_find(op_type, domain);
 }
 
@@ -290,6 +294,24 @@ static oct_status up_dequantize(oct_graph *g, oct_node *n, int64_t opset)
     return OCT_OK;
 }
 
+/* --- operators on indices --- */
+
+static oct_status up_scatter(oct_graph *g, oct_node *n, int64_t opset)
+{
+    return opset < 11 ? OCT_OK : unsupported(n, "operator Scatter is not part of opset 11 and newer");
+}
+
+static oct_status up_top_k(oct_graph *g, oct_node *n, int64_t opset)
+{
+    const int64_t k = oct_node_int(n, "k", 0), one = 1;
+    char *name = NULL;
+    oct_value *v = NULL;
+    OCT_TRY(const_name(g, n, "k", &name));
+    OCT_TRY(oct_value_const(g, name, OCT_S64, 1, &one, &k, &v));
+    oct_node_drop_attr(n, "k");
+    return put_input(g, n, 1, v);
+}
+
 /* --- the table --- */
 
 static const struct {
@@ -303,6 +325,11 @@ static const struct {
     {"LogSoftmax", 0, up_softmax},
     {"Pad", 11, up_pad},
     {"QuantizeLinear", 0, up_quantize},
+    {"ReduceL1", 18, up_axes},
+    {"ReduceL2", 18, up_axes},
+    {"ReduceLogSum", 18, up_axes},
+    {"ReduceLogSumExp", 18, up_axes},
+    {"ReduceSumSquare", 18, up_axes},
     {"ReduceMax", 18, up_axes},
     {"ReduceMean", 18, up_axes},
     {"ReduceMin", 18, up_axes},
@@ -314,6 +341,8 @@ static const struct {
     {"Split", 18, up_split},
     {"Squeeze", 13, up_axes},
     {"Unsqueeze", 13, up_axes},
+    {"Scatter", 0, up_scatter},
+    {"TopK", 10, up_top_k},
     {"Upsample", 0, up_upsample},
 };
 
@@ -341,6 +370,7 @@ static oct_status trim(oct_graph *g, oct_node *n, const oct_op_def *def, const c
 oct_status oct_onnx_upgrade(oct_graph *g, oct_node *n, const char *op_type, int64_t opset)
 {
     const oct_op_def *def = oct_op_get(n->op);
+    const oct_function *function = n->op == OCT_OP_IDENTITY ? oct_function_find(op_type) : NULL;
     bool splits = def->max_out < 0; /* every output of Split counts, read or not */
     if (oct_onnx_expands(op_type, NULL))
         OCT_TRY(oct_onnx_expand(g, n, op_type));
@@ -348,6 +378,8 @@ oct_status oct_onnx_upgrade(oct_graph *g, oct_node *n, const char *op_type, int6
         if (strcmp(table[i].op_type, op_type) == 0 && (table[i].below == 0 || opset < table[i].below))
             OCT_TRY(table[i].fn(g, n, opset));
     OCT_TRY(oct_onnx_attrs_check(n, op_type, opset));
+    if (function)
+        OCT_TRY(oct_function_expand(g, n, function, op_type, opset));
     def = oct_op_get(n->op);
     if (!splits)
         OCT_TRY(trim(g, n, def, op_type));

@@ -1,4 +1,4 @@
-/* ArgMax along one axis: s64 indices. Codes of one scale order like the numbers they stand for. */
+/* ArgMax and ArgMin along one axis: s64 indices. Codes of one scale order like the numbers they stand for. */
 #include "op/ops.h"
 
 #include "plan/params.h"
@@ -30,7 +30,7 @@ oct_status oct_op_lower_arg_max(oct_lower *l, oct_node *n)
     bool keep = y->shape.rank == rank;
     int32_t in, out, view;
     OCT_TRY(oct_infer_axis(n, oct_node_int(n, "axis", 0), rank, &axis));
-    oct_p_axis p = {axis, oct_node_int(n, "select_last_index", 0) != 0};
+    oct_p_axis p = {axis, (oct_node_int(n, "select_last_index", 0) ? OCT_ARG_LAST : 0) | (n->op == OCT_OP_ARG_MIN ? OCT_ARG_LEAST : 0)};
     OCT_TRY(oct_lower_in(l, x, OCT_LAYOUT_ANY, &in));
     OCT_TRY(oct_lower_out(l, y, OCT_LAYOUT_PLAIN, &out));
     int64_t dims[OCT_MAX_RANK], strides[OCT_MAX_RANK];

@@ -10,7 +10,7 @@
 
 static bool is_comparison(oct_op op)
 {
-    return op == OCT_OP_EQUAL || op == OCT_OP_GREATER || op == OCT_OP_LESS;
+    return op == OCT_OP_EQUAL || op == OCT_OP_GREATER || op == OCT_OP_LESS || op == OCT_OP_GREATER_EQUAL || op == OCT_OP_LESS_EQUAL;
 }
 
 /* One element of a followed computation; symbols are dimensions, hence never negative. */
@@ -37,6 +37,10 @@ static int64_t known_result(oct_op op, int64_t a, int64_t b)
         if (la && lb)
             return b == 0 ? OCT_KNOWN_NONE : a / b;
         return b == 1 ? a : OCT_KNOWN_NONE;
+    case OCT_OP_MOD:
+        if (la && lb && b > 0)
+            return (a % b + b) % b;
+        return b == 1 ? 0 : OCT_KNOWN_NONE;
     case OCT_OP_EQUAL:
         if (a == b)
             return 1;
@@ -60,6 +64,25 @@ static oct_status follow(oct_graph *g, oct_node *n)
     return oct_infer_set_known(g, n, 0, r, count);
 }
 
+/* Whether the operator works on the bits of integers (or, And to Xor, on bool). */
+static bool takes(oct_op op, oct_dtype t)
+{
+    const bool is_float = t == OCT_F32 || t == OCT_F64 || t == OCT_F16 || t == OCT_BF16;
+    switch (op) {
+    case OCT_OP_AND:
+    case OCT_OP_OR:
+    case OCT_OP_XOR:
+        return t == OCT_BOOL;
+    case OCT_OP_BIT_SHIFT:
+    case OCT_OP_BITWISE_AND:
+    case OCT_OP_BITWISE_OR:
+    case OCT_OP_BITWISE_XOR:
+        return !is_float && t != OCT_BOOL;
+    default:
+        return true;
+    }
+}
+
 oct_status oct_op_infer_binary(oct_graph *g, oct_node *n)
 {
     oct_value *a, *b;
@@ -68,6 +91,8 @@ oct_status oct_op_infer_binary(oct_graph *g, oct_node *n)
     OCT_TRY(oct_infer_need(n, 1, &b));
     if (a->dtype != b->dtype && n->op != OCT_OP_POW && !n->int8)
         return oct_op_bad(n, "the inputs have types %s and %s", oct_dtype_name(a->dtype), oct_dtype_name(b->dtype));
+    if (!takes(n->op, a->dtype))
+        return oct_op_bad(n, "the inputs have type %s", oct_dtype_name(a->dtype));
     OCT_TRY(oct_infer_broadcast(g, n, &a->shape, &b->shape, &s));
     if (n->op == OCT_OP_PRELU && a->shape.rank >= 0 && b->shape.rank > a->shape.rank)
         return oct_op_bad(n, "the slope has rank %d, the input %d", (int)b->shape.rank, (int)a->shape.rank);
@@ -77,9 +102,26 @@ oct_status oct_op_infer_binary(oct_graph *g, oct_node *n)
     return OCT_OK;
 }
 
-static oct_binary_fn function_of(oct_op op)
+static oct_binary_fn function_of(const oct_node *n)
 {
-    switch (op) {
+    switch (n->op) {
+    case OCT_OP_GREATER_EQUAL:
+        return OCT_BINARY_GREATER_EQUAL;
+    case OCT_OP_LESS_EQUAL:
+        return OCT_BINARY_LESS_EQUAL;
+    case OCT_OP_MOD:
+        return oct_node_int(n, "fmod", 0) ? OCT_BINARY_FMOD : OCT_BINARY_MOD;
+    case OCT_OP_AND:
+    case OCT_OP_BITWISE_AND:
+        return OCT_BINARY_AND;
+    case OCT_OP_OR:
+    case OCT_OP_BITWISE_OR:
+        return OCT_BINARY_OR;
+    case OCT_OP_XOR:
+    case OCT_OP_BITWISE_XOR:
+        return OCT_BINARY_XOR;
+    case OCT_OP_BIT_SHIFT:
+        return strcmp(oct_node_string(n, "direction", "LEFT"), "RIGHT") == 0 ? OCT_BINARY_SHIFT_RIGHT : OCT_BINARY_SHIFT_LEFT;
     case OCT_OP_SUB:
         return OCT_BINARY_SUB;
     case OCT_OP_MUL:
@@ -193,7 +235,7 @@ oct_status oct_op_lower_binary(oct_lower *l, oct_node *n)
         if (done)
             return OCT_OK;
     }
-    oct_p_binary p = {function_of(n->op), -INFINITY, INFINITY};
+    oct_p_binary p = {function_of(n), -INFINITY, INFINITY};
     if (n->fused.clamp) {
         p.lo = n->fused.lo;
         p.hi = n->fused.hi;

@@ -13,6 +13,8 @@ oct_status oct_op_infer_unary(oct_graph *g, oct_node *n)
     OCT_TRY(oct_infer_need(n, 0, &x));
     if (n->op == OCT_OP_NOT && x->dtype != OCT_BOOL)
         return oct_op_bad(n, "the input has type %s, not bool", oct_dtype_name(x->dtype));
+    if (n->op == OCT_OP_BITWISE_NOT && (x->dtype == OCT_F32 || x->dtype == OCT_F64 || x->dtype == OCT_F16 || x->dtype == OCT_BF16))
+        return oct_op_bad(n, "the input has type %s, no integer", oct_dtype_name(x->dtype));
     for (int i = 1; i < n->input_count; i++) {
         oct_value *limit = n->inputs[i];
         if (limit && !n->int8 && limit->dtype != x->dtype)
@@ -21,7 +23,12 @@ oct_status oct_op_infer_unary(oct_graph *g, oct_node *n)
         if (limit && limit->shape.rank > 0 && !(limit->shape.rank == 1 && limit->shape.dim[0] == 1))
             return oct_op_bad(n, "limit '%s' is no scalar", limit->name);
     }
-    return oct_infer_out(g, n, 0, x->dtype, &x->shape);
+    OCT_TRY(oct_infer_out(g, n, 0, x->dtype, &x->shape));
+    int64_t known[OCT_KNOWN_MAX];
+    const int count = n->op == OCT_OP_NEG ? oct_infer_known(x, known) : -1;
+    for (int i = 0; i < count; i++)
+        known[i] = oct_known_literal(known[i]) && oct_known_literal(-known[i]) ? -known[i] : OCT_KNOWN_NONE;
+    return count >= 0 ? oct_infer_set_known(g, n, 0, known, count) : OCT_OK;
 }
 
 static oct_status function_of(const oct_node *n, oct_p_unary *p)
@@ -100,6 +107,48 @@ static oct_status function_of(const oct_node *n, oct_p_unary *p)
         break;
     case OCT_OP_NOT:
         r.fn = OCT_UNARY_NOT;
+        break;
+    case OCT_OP_ROUND:
+        r.fn = OCT_UNARY_ROUND;
+        break;
+    case OCT_OP_SIGN:
+        r.fn = OCT_UNARY_SIGN;
+        break;
+    case OCT_OP_SIN:
+        r.fn = OCT_UNARY_SIN;
+        break;
+    case OCT_OP_COS:
+        r.fn = OCT_UNARY_COS;
+        break;
+    case OCT_OP_TAN:
+        r.fn = OCT_UNARY_TAN;
+        break;
+    case OCT_OP_ASIN:
+        r.fn = OCT_UNARY_ASIN;
+        break;
+    case OCT_OP_ACOS:
+        r.fn = OCT_UNARY_ACOS;
+        break;
+    case OCT_OP_ATAN:
+        r.fn = OCT_UNARY_ATAN;
+        break;
+    case OCT_OP_SINH:
+        r.fn = OCT_UNARY_SINH;
+        break;
+    case OCT_OP_COSH:
+        r.fn = OCT_UNARY_COSH;
+        break;
+    case OCT_OP_ASINH:
+        r.fn = OCT_UNARY_ASINH;
+        break;
+    case OCT_OP_ACOSH:
+        r.fn = OCT_UNARY_ACOSH;
+        break;
+    case OCT_OP_ATANH:
+        r.fn = OCT_UNARY_ATANH;
+        break;
+    case OCT_OP_BITWISE_NOT:
+        r.fn = OCT_UNARY_BIT_NOT;
         break;
     default:
         return oct_fail(OCT_ERR_INTERNAL, "%s is not unary", oct_op_get(n->op)->name);
@@ -193,7 +242,7 @@ oct_status oct_op_lower_unary(oct_lower *l, oct_node *n)
     if (x->dtype == OCT_F32 && y->dtype != OCT_F32)
         return lower_to_codes(l, n, &p);
     bool exact =
-        n->op == OCT_OP_RELU || n->op == OCT_OP_NEG || n->op == OCT_OP_ABS || n->op == OCT_OP_NOT; /* defined on integers */
+        n->op == OCT_OP_RELU || n->op == OCT_OP_NEG || n->op == OCT_OP_ABS || n->op == OCT_OP_NOT || n->op == OCT_OP_SIGN || n->op == OCT_OP_BITWISE_NOT; /* defined on integers */
     if (n->op == OCT_OP_CLIP && (steps || x->dtype != OCT_F32))
         return lower_clip_steps(l, n);
     if (x->dtype != OCT_F32 && (!exact || oct_lower_precision(x) == OCT_PREC_FLOAT))

@@ -219,6 +219,81 @@ static oct_status check_gather(const step_view *v)
     return OCT_OK;
 }
 
+static bool is_index(const oct_plan_tensor *t) { return t->dtype == OCT_S32 || t->dtype == OCT_S64; }
+
+static oct_status check_gather_elements(const step_view *v)
+{
+    CHECK_INPUTS(2, 2);
+    const oct_plan_tensor *x = v->in[0], *index = v->in[1], *y = v->out;
+    const int32_t axis = ((const oct_p_axis *)v->params)->axis;
+    CHECK_PARAMS(axis >= 0 && axis < x->rank);
+    CHECK_TYPES(is_index(index) && size_of(x) == size_of(y));
+    CHECK_SHAPES(x->rank == index->rank && same_dims(index, y));
+    for (int i = 0; i < x->rank; i++)
+        CHECK_SHAPES(i == axis || index->dims[i] <= x->dims[i]);
+    return OCT_OK;
+}
+
+/* Dims of an index by tuples: [batch..., positions..., length of a tuple]; the rest of x behind the tuple is moved whole. */
+static oct_status check_tuples(const step_view *v, const oct_plan_tensor *x, const oct_plan_tensor *index, const oct_plan_tensor *rows, int batch)
+{
+    CHECK_SHAPES(index->rank >= 1 && batch >= 0 && batch < index->rank && batch < x->rank);
+    const int64_t length = index->dims[index->rank - 1];
+    CHECK_SHAPES(length >= 1 && length + batch <= x->rank && rows->rank == index->rank - 1 + x->rank - batch - length);
+    for (int i = 0; i < index->rank - 1; i++)
+        CHECK_SHAPES(rows->dims[i] == index->dims[i] && (i >= batch || index->dims[i] == x->dims[i]));
+    for (int i = (int)length + batch; i < x->rank; i++)
+        CHECK_SHAPES(rows->dims[index->rank - 1 + i - batch - length] == x->dims[i]);
+    return OCT_OK;
+}
+
+static oct_status check_gather_nd(const step_view *v)
+{
+    CHECK_INPUTS(2, 2);
+    CHECK_TYPES(is_index(v->in[1]) && size_of(v->in[0]) == size_of(v->out));
+    return check_tuples(v, v->in[0], v->in[1], v->out, ((const oct_p_axis *)v->params)->axis);
+}
+
+static oct_status check_scatter(const step_view *v)
+{
+    CHECK_INPUTS(3, 3);
+    const oct_p_scatter *q = v->params;
+    const oct_plan_tensor *x = v->in[0], *index = v->in[1], *updates = v->in[2], *y = v->out;
+    CHECK_PARAMS(q->fn >= 0 && q->fn < OCT_SCATTER_COUNT);
+    CHECK_TYPES(is_index(index) && x->dtype == y->dtype && updates->dtype == y->dtype);
+    CHECK_SHAPES(same_dims(x, y));
+    if (q->by_tuple)
+        return check_tuples(v, x, index, updates, 0);
+    CHECK_PARAMS(q->axis >= 0 && q->axis < x->rank);
+    CHECK_SHAPES(x->rank == index->rank && same_dims(index, updates));
+    for (int i = 0; i < x->rank; i++)
+        CHECK_SHAPES(i == q->axis || index->dims[i] <= x->dims[i]);
+    return OCT_OK;
+}
+
+static oct_status check_rank(const step_view *v)
+{
+    CHECK_INPUTS(1, 1);
+    const oct_p_rank *q = v->params;
+    const oct_plan_tensor *x = v->in[0], *y = v->out;
+    CHECK_PARAMS(q->axis >= 0 && q->axis < x->rank);
+    CHECK_TYPES(y->dtype == OCT_S64);
+    CHECK_SHAPES(x->rank == y->rank);
+    for (int i = 0; i < x->rank; i++)
+        CHECK_SHAPES(i == q->axis ? y->dims[i] <= x->dims[i] : y->dims[i] == x->dims[i]);
+    return OCT_OK;
+}
+
+static oct_status check_cumulate(const step_view *v)
+{
+    CHECK_INPUTS(1, 1);
+    const oct_p_cumulate *q = v->params;
+    CHECK_TYPES(v->in[0]->dtype == v->out->dtype);
+    CHECK_SHAPES(same_dims(v->in[0], v->out));
+    CHECK_PARAMS(q->axis >= 0 && q->axis < v->out->rank);
+    return OCT_OK;
+}
+
 static oct_status check_range(const step_view *v)
 {
     CHECK_INPUTS(2, 3);
@@ -334,6 +409,11 @@ static oct_status check_kind(const step_view *v)
     case OCT_STEP_CAST: return check_elementwise(v);
     case OCT_STEP_PAD: return check_pad(v);
     case OCT_STEP_GATHER: return check_gather(v);
+    case OCT_STEP_GATHER_ELEMENTS: return check_gather_elements(v);
+    case OCT_STEP_GATHER_ND: return check_gather_nd(v);
+    case OCT_STEP_SCATTER: return check_scatter(v);
+    case OCT_STEP_RANK: return check_rank(v);
+    case OCT_STEP_CUMULATE: return check_cumulate(v);
     case OCT_STEP_REDUCE: return check_reduce(v);
     case OCT_STEP_ARG_MAX: return check_arg_max(v);
     case OCT_STEP_SOFTMAX: return check_softmax(v);

@@ -71,7 +71,14 @@ typedef struct oct_p_binary { int32_t fn; float lo, hi; } oct_p_binary;
 typedef struct oct_p_fill { int32_t size; int32_t unused; uint64_t bits; } oct_p_fill; /* element of size bytes */
 /* PAD: mode is an oct_pad_mode (constant is FILL + COPY). begin[i] counts elements of output before input's element 0. */
 typedef struct oct_p_pad { int32_t mode; int32_t rank; int64_t begin[OCT_MAX_RANK]; } oct_p_pad;
-typedef struct oct_p_axis { int32_t axis; int32_t flag; } oct_p_axis; /* GATHER; ARG_MAX: flag = select_last_index; PIXELS: axis of the channels */
+typedef struct oct_p_axis { int32_t axis; int32_t flag; } oct_p_axis; /* GATHER, GATHER_ELEMENTS; GATHER_ND: axis = batch dims; ARG_MAX; PIXELS: axis of the channels */
+enum { OCT_ARG_LAST = 1, OCT_ARG_LEAST = 2 }; /* flag of ARG_MAX: of equal values the last one; the smallest value */
+/* SCATTER: data, indices, updates; by_tuple: ScatterND, else one index an update along axis. reduction: what happens to the element. */
+typedef enum oct_scatter_fn { OCT_SCATTER_SET, OCT_SCATTER_ADD, OCT_SCATTER_MUL, OCT_SCATTER_MIN, OCT_SCATTER_MAX, OCT_SCATTER_COUNT } oct_scatter_fn;
+typedef struct oct_p_scatter { int32_t axis, by_tuple, fn, unused; } oct_p_scatter;
+/* RANK: indices of the first dims[axis] elements of x along axis in falling (rising) order; of equal ones the first comes first. */
+typedef struct oct_p_rank { int32_t axis, rising; } oct_p_rank;
+typedef struct oct_p_cumulate { int32_t axis, exclusive, reverse, product; } oct_p_cumulate;
 typedef struct oct_p_reduce { int32_t fn; uint32_t axes; } oct_p_reduce; /* bit i = axis i is reduced; output view keeps dims of 1 */
 typedef struct oct_p_softmax { int32_t axis; int32_t log; } oct_p_softmax;
 typedef struct oct_p_layer_norm { int32_t axis; float eps; } oct_p_layer_norm; /* inputs x, scale [, bias] */

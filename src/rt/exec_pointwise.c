@@ -51,6 +51,8 @@ static int64_t unary_integer(const unary_job *job, int64_t v, int64_t lo, int64_
     case OCT_UNARY_ABS: return v < 0 ? (int64_t)(0 - (uint64_t)v) : v;
     case OCT_UNARY_CLIP: return v < lo ? (lo > hi ? hi : lo) : v > hi ? hi : v;
     case OCT_UNARY_NOT: return v == 0;
+    case OCT_UNARY_SIGN: return (v > 0) - (v < 0);
+    case OCT_UNARY_BIT_NOT: return ~v;
     default: return v;
     }
 }
@@ -240,7 +242,7 @@ static void binary_tile(void *arg, const oct_nd_tile *t)
     const binary_job *job = arg;
     if (binary_narrow(job, t))
         return;
-    if (job->in == OCT_F32 && job->out == OCT_F32 && !oct_nd_is_compare(job->fn))
+    if (job->in == OCT_F32 && job->out == OCT_F32 && !oct_nd_is_compare(job->fn) && job->fn != OCT_BINARY_MOD && job->fn != OCT_BINARY_FMOD)
         binary_f32(job, t);
     else
         binary_wide(job, t);

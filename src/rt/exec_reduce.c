@@ -173,6 +173,7 @@ typedef struct arg_max_job {
     const oct_view *in, *out;
     int32_t axis;
     bool last; /* of equal values the last one */
+    bool least;
     oct_nd_seq kept_in, kept_out;
 } arg_max_job;
 
@@ -193,7 +194,7 @@ static int64_t arg_max_row(const arg_max_job *job, const char *x)
         else
             oct_nd_load_s64(job->in->dtype, false, x + first * step, step, m, v.i);
         for (int64_t k = 0; k < m; k++) {
-            const bool more = is_float ? v.f[k] > best_f : v.i[k] > best_i, same = is_float ? v.f[k] == best_f : v.i[k] == best_i;
+            const bool more = job->least ? (is_float ? v.f[k] < best_f : v.i[k] < best_i) : is_float ? v.f[k] > best_f : v.i[k] > best_i, same = is_float ? v.f[k] == best_f : v.i[k] == best_i;
             if (best < 0 || more || (same && job->last)) {
                 best = first + k;
                 if (is_float)
@@ -220,7 +221,7 @@ void oct_exec_arg_max(oct_exec *x)
 {
     const oct_p_axis *p = x->params;
     const oct_view *in = &x->in[0], *out = &x->out[0];
-    arg_max_job job = {.in = in, .out = out, .axis = p->axis, .last = p->flag != 0};
+    arg_max_job job = {.in = in, .out = out, .axis = p->axis, .last = p->flag & OCT_ARG_LAST, .least = p->flag & OCT_ARG_LEAST};
     const uint32_t kept = ~(1u << p->axis);
     oct_nd_seq_init(&job.kept_in, in->rank, in->dims, in->strides, oct_dtype_size(in->dtype), kept);
     oct_nd_seq_init(&job.kept_out, out->rank, out->dims, out->strides, oct_dtype_size(out->dtype),

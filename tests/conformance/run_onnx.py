@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Every operator in every opset against ONNX Runtime (graph optimisations off), and: what Octavo reads it can write back.
 
-    run_onnx.py OCTAVO [--lib liboctavo.so] [--full] [--op NAME] [--opsets 7-21] [-v]
+    run_onnx.py OCTAVO [--lib liboctavo.so] [--full] [--op NAME] [--opsets 7-23] [-v]
 
 Per case and opset: build the model, `octavo run`, compare; then load and save it through the library, check it with the ONNX checker
 and compare ONNX Runtime's answer on it with the one on the original.  The same for the models of ../shared/models, if they are there.
@@ -28,6 +28,7 @@ except ImportError as e:
 
 import graphs  # noqa: F401  (adds its cases)
 import integer  # noqa: F401
+import more  # noqa: F401
 from cases import CASES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -235,7 +236,7 @@ def main():
     p.add_argument("--lib", help="default: liboctavo.so beside the program")
     p.add_argument("--full", action="store_true")
     p.add_argument("--op")
-    p.add_argument("--opsets", default="7-21")
+    p.add_argument("--opsets", default="7-23")
     p.add_argument("-v", action="store_true")
     args = p.parse_args()
     first, last = map(int, args.opsets.split("-"))

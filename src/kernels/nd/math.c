@@ -1,6 +1,7 @@
 /* Single values of the float functions, the power function, and the ends of the 16-lane reductions.  DESIGN 3.7. */
 #include "kernels/nd/nd.h"
 
+#include <math.h>
 #include "kernels/nd/math_inline.h"
 
 float oct_expf(float x) { return oct_exp_inline(x); }
@@ -14,6 +15,31 @@ float oct_unaryf(oct_unary_fn fn, float alpha, float beta, float x)
     float y = x;
     oct_nd_ops_get(OCT_ISA_PORTABLE)->unary(fn, alpha, beta, &x, &y, 1);
     return y;
+}
+
+static double libm(oct_unary_fn fn, double v)
+{
+    switch (fn) {
+    case OCT_UNARY_SIGN: return v > 0 ? 1 : v < 0 ? -1 : v;
+    case OCT_UNARY_SIN: return sin(v);
+    case OCT_UNARY_COS: return cos(v);
+    case OCT_UNARY_TAN: return tan(v);
+    case OCT_UNARY_ASIN: return asin(v);
+    case OCT_UNARY_ACOS: return acos(v);
+    case OCT_UNARY_ATAN: return atan(v);
+    case OCT_UNARY_SINH: return sinh(v);
+    case OCT_UNARY_COSH: return cosh(v);
+    case OCT_UNARY_ASINH: return asinh(v);
+    case OCT_UNARY_ACOSH: return acosh(v);
+    case OCT_UNARY_ATANH: return atanh(v);
+    default: return v;
+    }
+}
+
+void oct_nd_unary_libm(oct_unary_fn fn, const float *x, float *y, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = fn == OCT_UNARY_ROUND ? oct_rne(x[i]) : (float)libm(fn, (double)x[i]);
 }
 
 /* log2 of a positive normal double to about 1e-16 relative to 1: atanh series of the mantissa in [sqrt(1/2), sqrt(2)). */

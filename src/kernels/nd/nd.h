@@ -17,12 +17,16 @@ typedef enum oct_unary_fn {
     OCT_UNARY_RELU, OCT_UNARY_LEAKY_RELU, OCT_UNARY_CLIP, OCT_UNARY_SIGMOID, OCT_UNARY_HARD_SIGMOID, OCT_UNARY_HARD_SWISH,
     OCT_UNARY_TANH, OCT_UNARY_ELU, OCT_UNARY_SOFTPLUS, OCT_UNARY_ERF, OCT_UNARY_EXP, OCT_UNARY_LOG, OCT_UNARY_SQRT,
     OCT_UNARY_NEG, OCT_UNARY_ABS, OCT_UNARY_RECIPROCAL, OCT_UNARY_GELU, OCT_UNARY_GELU_TANH, OCT_UNARY_SILU, OCT_UNARY_FLOOR,
-    OCT_UNARY_CEIL, OCT_UNARY_NOT,
+    OCT_UNARY_CEIL, OCT_UNARY_NOT, OCT_UNARY_ROUND, OCT_UNARY_SIGN, OCT_UNARY_SIN, OCT_UNARY_COS, OCT_UNARY_TAN, OCT_UNARY_ASIN,
+    OCT_UNARY_ACOS, OCT_UNARY_ATAN, OCT_UNARY_SINH, OCT_UNARY_COSH, OCT_UNARY_ASINH, OCT_UNARY_ACOSH, OCT_UNARY_ATANH,
+    OCT_UNARY_BIT_NOT,
     OCT_UNARY_COUNT
 } oct_unary_fn;
 typedef enum oct_binary_fn {
     OCT_BINARY_ADD, OCT_BINARY_SUB, OCT_BINARY_MUL, OCT_BINARY_DIV, OCT_BINARY_MIN, OCT_BINARY_MAX, OCT_BINARY_POW,
-    OCT_BINARY_PRELU, OCT_BINARY_EQUAL, OCT_BINARY_GREATER, OCT_BINARY_LESS,
+    OCT_BINARY_PRELU, OCT_BINARY_EQUAL, OCT_BINARY_GREATER, OCT_BINARY_LESS, OCT_BINARY_GREATER_EQUAL, OCT_BINARY_LESS_EQUAL,
+    OCT_BINARY_MOD, OCT_BINARY_FMOD, OCT_BINARY_AND, OCT_BINARY_OR, OCT_BINARY_XOR, OCT_BINARY_SHIFT_LEFT,
+    OCT_BINARY_SHIFT_RIGHT,
     OCT_BINARY_COUNT
 } oct_binary_fn;
 typedef enum oct_reduce_fn {
@@ -47,6 +51,8 @@ float oct_sigmoidf(float x);
 float oct_erff(float x);
 /* One value of any unary function but NOT; the vector forms below give the same bits. */
 float oct_unaryf(oct_unary_fn fn, float alpha, float beta, float x);
+/* The functions behind NOT, through double and libm; the bits are those of the C library. BIT_NOT leaves floats. */
+void oct_nd_unary_libm(oct_unary_fn fn, const float *x, float *y, int64_t n);
 /* x to the power y, through double: C's powf rules for 0, 1, infinities, NaN and negative x. */
 float oct_powf(float x, float y);
 
@@ -171,8 +177,9 @@ static inline bool oct_nd_is_float(oct_dtype t) { return t == OCT_F32 || t == OC
 /* ONNX Cast: floats to integers truncate, saturate, NaN gives 0; integers wrap; anything to bool is != 0. n <= OCT_ND_CHUNK. */
 void oct_nd_cast(oct_dtype from, bool from_biased, const void *x, int64_t x_step, oct_dtype to, bool to_biased, void *y,
                  int64_t y_step, int64_t n);
-/* Integers; division truncates, by zero gives 0, INT_MIN / -1 wraps; POW wraps, a negative exponent gives 1, -1 or 0. Comparisons
- * give 0 or 1. is_unsigned: u64 order. */
+/* Integers; division truncates, by zero gives 0, INT_MIN / -1 wraps; POW wraps, a negative exponent gives 1, -1 or 0; the remainder by
+ * zero is 0, that of MOD has the sign of the divisor; shifts by 64 and more give 0, or the sign. Comparisons give 0 or 1. is_unsigned:
+ * u64 order. */
 void oct_nd_binary_s64(oct_binary_fn fn, bool is_unsigned, const int64_t *a, const int64_t *b, int64_t *y, int64_t n);
 void oct_nd_binary_f64(oct_binary_fn fn, const double *a, const double *b, double *y, int64_t n);
 bool oct_nd_is_compare(oct_binary_fn fn);

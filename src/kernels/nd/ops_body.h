@@ -136,7 +136,7 @@ static void nd_unary(oct_unary_fn fn, float alpha, float beta, const float *x, f
     case OCT_UNARY_FLOOR: EACH(floorf(v)); break;
     case OCT_UNARY_CEIL: EACH(ceilf(v)); break;
     case OCT_UNARY_NOT: EACH(v == 0.0f ? 1.0f : 0.0f); break;
-    case OCT_UNARY_COUNT: break;
+    default: oct_nd_unary_libm(fn, x, y, n); break;
     }
 }
 
@@ -186,7 +186,7 @@ static void nd_binary(oct_binary_fn fn, const float *a, int a_step, const float 
     case OCT_BINARY_MAX: PAIRS(oct_select((p > q) | (p != p), p, q)); break;
     case OCT_BINARY_PRELU: PAIRS(oct_select(p < 0.0f, p * q, p)); break;
     case OCT_BINARY_POW: power(a, a_step, b, b_step, y, n, lo, hi); break;
-    default: break; /* comparisons have another output type: oct_nd_binary_f64 */
+    default: break; /* comparisons and remainders: oct_nd_binary_f64 */
     }
 }
 

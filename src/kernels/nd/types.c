@@ -4,6 +4,7 @@
  * path for all types is worth more than speed. f32 has its own loops in ops_body.h; 8-bit arithmetic its own kernel families. */
 #include "kernels/nd/nd.h"
 
+#include <math.h>
 #include "num/num.h"
 
 #define LOAD(T, expr)                                            \
@@ -155,7 +156,10 @@ void oct_nd_cast(oct_dtype from, bool from_biased, const void *x, int64_t x_step
         *(float *)((char *)out + i * step) = from == OCT_U64 ? (float)(uint64_t)wide.i[i] : (float)wide.i[i];
 }
 
-bool oct_nd_is_compare(oct_binary_fn fn) { return fn == OCT_BINARY_EQUAL || fn == OCT_BINARY_GREATER || fn == OCT_BINARY_LESS; }
+bool oct_nd_is_compare(oct_binary_fn fn)
+{
+    return fn == OCT_BINARY_EQUAL || fn == OCT_BINARY_GREATER || fn == OCT_BINARY_LESS || fn == OCT_BINARY_GREATER_EQUAL || fn == OCT_BINARY_LESS_EQUAL;
+}
 
 static int64_t divide(bool is_unsigned, int64_t a, int64_t b)
 {
@@ -177,6 +181,29 @@ static int64_t power(bool is_unsigned, int64_t a, int64_t b)
     return (int64_t)r;
 }
 
+static int64_t remainder_of(bool is_unsigned, bool floored, int64_t a, int64_t b)
+{
+    if (b == 0 || (b == -1 && !is_unsigned))
+        return 0;
+    if (is_unsigned)
+        return (int64_t)((uint64_t)a % (uint64_t)b);
+    const int64_t r = a % b;
+    return floored && r != 0 && (r < 0) != (b < 0) ? r + b : r;
+}
+
+static double float_mod(double a, double b)
+{
+    const double r = fmod(a, b);
+    return r == 0 ? copysign(0, b) : (r < 0) != (b < 0) ? r + b : r;
+}
+
+static int64_t shift_right(bool is_unsigned, int64_t a, uint64_t by)
+{
+    if (is_unsigned)
+        return by < 64 ? (int64_t)((uint64_t)a >> by) : 0;
+    return a >> (by < 64 ? by : 63);
+}
+
 static bool less(bool is_unsigned, int64_t a, int64_t b) { return is_unsigned ? (uint64_t)a < (uint64_t)b : a < b; }
 
 void oct_nd_binary_s64(oct_binary_fn fn, bool is_unsigned, const int64_t *a, const int64_t *b, int64_t *y, int64_t n)
@@ -195,6 +222,15 @@ void oct_nd_binary_s64(oct_binary_fn fn, bool is_unsigned, const int64_t *a, con
         case OCT_BINARY_EQUAL: y[i] = p == q; break;
         case OCT_BINARY_GREATER: y[i] = less(is_unsigned, q, p); break;
         case OCT_BINARY_LESS: y[i] = less(is_unsigned, p, q); break;
+        case OCT_BINARY_GREATER_EQUAL: y[i] = !less(is_unsigned, p, q); break;
+        case OCT_BINARY_LESS_EQUAL: y[i] = !less(is_unsigned, q, p); break;
+        case OCT_BINARY_MOD: y[i] = remainder_of(is_unsigned, true, p, q); break;
+        case OCT_BINARY_FMOD: y[i] = remainder_of(is_unsigned, false, p, q); break;
+        case OCT_BINARY_AND: y[i] = p & q; break;
+        case OCT_BINARY_OR: y[i] = p | q; break;
+        case OCT_BINARY_XOR: y[i] = p ^ q; break;
+        case OCT_BINARY_SHIFT_LEFT: y[i] = (uint64_t)q < 64 ? (int64_t)((uint64_t)p << q) : 0; break;
+        case OCT_BINARY_SHIFT_RIGHT: y[i] = shift_right(is_unsigned, p, (uint64_t)q); break;
         case OCT_BINARY_COUNT: break;
         }
     }
@@ -216,7 +252,11 @@ void oct_nd_binary_f64(oct_binary_fn fn, const double *a, const double *b, doubl
         case OCT_BINARY_EQUAL: y[i] = p == q; break;
         case OCT_BINARY_GREATER: y[i] = p > q; break;
         case OCT_BINARY_LESS: y[i] = p < q; break;
-        case OCT_BINARY_COUNT: break;
+        case OCT_BINARY_GREATER_EQUAL: y[i] = p >= q; break;
+        case OCT_BINARY_LESS_EQUAL: y[i] = p <= q; break;
+        case OCT_BINARY_FMOD: y[i] = fmod(p, q); break;
+        case OCT_BINARY_MOD: y[i] = float_mod(p, q); break;
+        default: break; /* bits are no business of floats */
         }
     }
 }

@@ -344,6 +344,9 @@ static void arithmetic__on_known_contents__is_exact_or_unknown(void **state)
         {OCT_OP_SUB, "l=-2147483648", "l=1", OCT_KNOWN_NONE},
         {OCT_OP_EQUAL, "l=3", "l=3", 1},
         {OCT_OP_EQUAL, "l=3", "l=4", 0},
+        {OCT_OP_MOD, "l=7", "l=3", 1},
+        {OCT_OP_MOD, "l=-7", "l=3", 2},
+        {OCT_OP_MOD, "l=7", "l=0", OCT_KNOWN_NONE},
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char inputs[128];
@@ -370,7 +373,7 @@ static void unknown_rank__everywhere__passes_through(void **state)
         oct_status s = oct_graph_infer(g);
         /* Types may be refused; a crash or a made-up rank is what this looks for. */
         if (s == OCT_OK && g->outputs[0]->shape.rank >= 0)
-            assert_true(op == OCT_OP_SHAPE || op == OCT_OP_RANGE);
+            assert_true(op == OCT_OP_SHAPE || op == OCT_OP_RANGE || op == OCT_OP_SIZE);
         oct_graph_destroy(g);
     }
 }
