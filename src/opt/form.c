@@ -170,9 +170,8 @@ bool oct_is_spatial_mean(const oct_node *n)
     if (n->op != OCT_OP_REDUCE_MEAN || rank != 4 || count != 2)
         return false;
     for (int i = 0; i < 2; i++)
-        if ((axes[i] < 0 ? axes[i] + rank : axes[i]) != 2 + i)
-            return false;
-    return true;
+        axes[i] += axes[i] < 0 ? rank : 0;
+    return (axes[0] == 2 && axes[1] == 3) || (axes[0] == 3 && axes[1] == 2);
 }
 
 /* Inputs that must be code tensors; 0 = the operator has no integer form. */
