@@ -154,18 +154,18 @@ def _all_off(model: nn.Module) -> Iterator[None]:
 # --- auto ---
 
 
-def _readers(model: nn.Module) -> dict[str, list[nn.Module]]:
-    """Weighted layers that read each activation quantizer, by the quantizer's name."""
-    found: dict[str, list[nn.Module]] = {}
+def _readers(model: nn.Module) -> dict[str, list[list[nn.Module]]]:
+    """Weighted layers that read each activation quantizer: by the quantizer's name, a list for each of its calls in order."""
+    found: dict[str, list[list[nn.Module]]] = {}
     if isinstance(model, fx.GraphModule):
         modules = dict(model.named_modules())
         for node in model.graph.nodes:
             if node.op == "call_module" and isinstance(modules[node.target], ActivationQuantizer):
                 readers = [modules[user.target] for user in node.users if user.op == "call_module" and isinstance(modules[user.target], _Weighted)]
-                found.setdefault(node.target, []).extend(readers)
+                found.setdefault(node.target, []).append(readers)
     for name, module in model.named_modules():
         if isinstance(module, _Weighted) and module.input_quantizer is not None:
-            found[f"{name}.input_quantizer"] = [module]
+            found[f"{name}.input_quantizer"] = [[module]]
     return found
 
 
@@ -183,28 +183,31 @@ def _linear_part(layer: nn.Module, x: Tensor) -> Tensor:
     """The layer's result without its bias."""
     bias, layer.bias = layer.bias, None
     try:
-        own, layer.input_quantizer = layer.input_quantizer, None  # type: ignore[assignment]
+        own, layer.input_quantizer = layer.input_quantizer, None
         return layer(x)
     finally:
         layer.bias = bias
-        layer.input_quantizer = own  # type: ignore[assignment]
+        layer.input_quantizer = own
 
 
 class _Scores:
     """Error of every candidate, added up while the kept samples pass."""
 
-    def __init__(self, candidates: list[Range], readers: list[nn.Module]) -> None:
-        self.candidates, self.readers = candidates, readers
+    def __init__(self, candidates: list[Range], readers: list[list[nn.Module]]) -> None:
+        self.candidates, self.readers = candidates, readers or [[]]
+        self.calls = 0
         self.errors = [0.0] * len(candidates)
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> None:
+        readers = self.readers[self.calls % len(self.readers)]
+        self.calls += 1
         if len(self.candidates) < 2:
             return
         x = args[0].detach().float()
         for i, r in enumerate(self.candidates):
             rounded = ((torch.round(x / r.scale) + r.zero).clamp(r.lo, r.hi) - r.zero) * r.scale
             difference = rounded - x
-            results = [_linear_part(layer, difference) for layer in self.readers] or [difference]
+            results = [_linear_part(layer, difference) for layer in readers] or [difference]
             self.errors[i] += sum(float(y.double().square().sum()) for y in results)
 
     def best(self) -> Range:

@@ -52,7 +52,7 @@ class ExportReport:
 def _ready(model: nn.Module, fold: bool) -> nn.Module:
     """A copy in inference form: BatchNorm folded, weights within their grid, so that 8-bit codes need no clip of their own."""
     for name, q in quantizers(model, ActivationQuantizer).items():
-        if q.enabled and not bool(q.calibrated):
+        if q.enabled and not q.ready:
             raise DemandError(f"the quantizer '{name}' has no range: run octavo.torch.calibrate first")
     copied: nn.Module = fold_bn(model) if fold and isinstance(model, fx.GraphModule) else copy.deepcopy(model)
     copied.eval()

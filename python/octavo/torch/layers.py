@@ -8,8 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ._fake_quant import along_axis, is_exporting
 from .config import LayerConfig
-from .quantizer import WeightQuantizer
+from .quantizer import ActivationQuantizer, WeightQuantizer, round_through
 
 
 class _Weighted:
@@ -17,10 +18,38 @@ class _Weighted:
 
     weight_quantizer: WeightQuantizer
     # Set where the graph around the layer could not be traced; else the graph quantizes the input.
-    input_quantizer: Optional[nn.Module] = None
+    input_quantizer: Optional[ActivationQuantizer] = None
 
     def _read(self, input: Tensor) -> Tensor:
         return input if self.input_quantizer is None else self.input_quantizer(input)
+
+    def read_from(self, quantizer: ActivationQuantizer) -> None:
+        """Say which quantizer the input comes from (a reference, not a part of this layer)."""
+        object.__setattr__(self, "_source", (quantizer,))
+
+    def _operands(self, x: Tensor, weight: Tensor, bias: Optional[Tensor]) -> tuple[Tensor, Tensor, Optional[Tensor], Optional[Tensor]]:
+        """Input, weight, bias, and the factor of the result, None = 1.
+
+        On quantized inputs these are codes (less zero points), the bias on the engine's grid: sums of whole numbers, exact in float32 below 2^24,
+        so that the engine's sums are met. Gradients are those of the real values.
+        """
+        weight = self.weight_quantizer(weight)
+        quantizer = self.input_quantizer or getattr(self, "_source", (None,))[0]
+        if quantizer is None or not quantizer.acts or not self.weight_quantizer.enabled or is_exporting() or torch.is_autocast_enabled(x.device.type):
+            return x, weight, bias, None
+        sx, sw = quantizer.positive_scale().detach(), self.weight_quantizer.positive_scale().detach()
+        axis = self.weight_quantizer.axis
+        factor = sx * sw
+        if bias is not None:
+            steps = bias / factor
+            bias = round_through(steps) if bool((steps.detach().abs() < 2**31).all()) else steps
+        return round_through(x / sx), round_through(weight / along_axis(sw, weight.dim(), axis)), bias, factor
+
+    def _scaled(self, y: Tensor, factor: Optional[Tensor]) -> Tensor:
+        """factor: a number, or one for each channel of y's axis 1 (a linear layer's last)."""
+        if factor is None:
+            return y
+        return y * (factor if factor.dim() == 0 or isinstance(self, nn.Linear) else factor.reshape(-1, *[1] * self.weight[0, 0].dim()))
 
     @classmethod
     def of(cls, layer: nn.Module, config: LayerConfig, scales: str) -> Any:
@@ -36,17 +65,20 @@ class _Weighted:
 
 class Conv1d(_Weighted, nn.Conv1d):
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Optional[Tensor]) -> Tensor:
-        return super()._conv_forward(self._read(input), self.weight_quantizer(weight), bias)
+        x, weight, bias, factor = self._operands(self._read(input), weight, bias)
+        return self._scaled(super()._conv_forward(x, weight, bias), factor)
 
 
 class Conv2d(_Weighted, nn.Conv2d):
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Optional[Tensor]) -> Tensor:
-        return super()._conv_forward(self._read(input), self.weight_quantizer(weight), bias)
+        x, weight, bias, factor = self._operands(self._read(input), weight, bias)
+        return self._scaled(super()._conv_forward(x, weight, bias), factor)
 
 
 class Conv3d(_Weighted, nn.Conv3d):
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Optional[Tensor]) -> Tensor:
-        return super()._conv_forward(self._read(input), self.weight_quantizer(weight), bias)
+        x, weight, bias, factor = self._operands(self._read(input), weight, bias)
+        return self._scaled(super()._conv_forward(x, weight, bias), factor)
 
 
 class _ConvTranspose(_Weighted):
@@ -55,9 +87,8 @@ class _ConvTranspose(_Weighted):
 
     def forward(self, input: Tensor, output_size: Optional[list[int]] = None) -> Tensor:
         padding = self._output_padding(input, output_size, self.stride, self.padding, self.kernel_size, self.axes, self.dilation)
-        return type(self).function(
-            self._read(input), self.weight_quantizer(self.weight), self.bias, self.stride, self.padding, padding, self.groups, self.dilation
-        )
+        x, weight, bias, factor = self._operands(self._read(input), self.weight, self.bias)
+        return self._scaled(type(self).function(x, weight, bias, self.stride, self.padding, padding, self.groups, self.dilation), factor)
 
 
 class ConvTranspose1d(_ConvTranspose, nn.ConvTranspose1d):
@@ -74,7 +105,8 @@ class ConvTranspose3d(_ConvTranspose, nn.ConvTranspose3d):
 
 class Linear(_Weighted, nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
-        return F.linear(self._read(input), self.weight_quantizer(self.weight), self.bias)
+        x, weight, bias, factor = self._operands(self._read(input), self.weight, self.bias)
+        return self._scaled(F.linear(x, weight, bias), factor)
 
 
 QUANTIZED: dict[type[nn.Module], Any] = {

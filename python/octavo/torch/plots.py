@@ -17,7 +17,7 @@ def plot_ranges(model: nn.Module, path: Optional[Any] = None) -> Any:
     from matplotlib.figure import Figure
 
     found = quantizers(model)
-    activations = {n: q for n, q in found.items() if isinstance(q, ActivationQuantizer) and bool(q.calibrated)}
+    activations = {n: q for n, q in found.items() if isinstance(q, ActivationQuantizer) and q.ready}
     weights = {n: q for n, q in found.items() if not isinstance(q, ActivationQuantizer)}
     figure = Figure(figsize=(11, max(3.0, 0.22 * max(len(activations), len(weights)) + 1)), layout="constrained")
     left, right = figure.subplots(1, 2)

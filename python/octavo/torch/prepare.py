@@ -86,6 +86,18 @@ def _insert(traced: fx.GraphModule, points: list[Point], configs: dict[str, Laye
                 reader.replace_input_with(read, made[read])
 
 
+def _link(traced: fx.GraphModule) -> None:
+    """Tell every layer which quantizer gives its input."""
+    modules = dict(traced.named_modules())
+    for node in traced.graph.nodes:
+        layer = modules.get(str(node.target)) if node.op == "call_module" else None
+        source = node.args[0] if node.args else None
+        if isinstance(layer, _Weighted) and isinstance(source, fx.Node) and source.op == "call_module":
+            quantizer = modules.get(str(source.target))
+            if isinstance(quantizer, ActivationQuantizer):
+                layer.read_from(quantizer)
+
+
 def prepare(model: nn.Module, config: QuantConfig | str = "int8", example_inputs: Any = None) -> nn.Module:
     """A quantized copy of a model: weights and activations pass through fake quantization where the engine runs on codes.
 
@@ -123,6 +135,7 @@ def prepare(model: nn.Module, config: QuantConfig | str = "int8", example_inputs
         if node.op == "call_function" and chosen.enabled:
             _quantize_functional_weight(traced, node, chosen, config.scales)
     _quantize_weights(traced, {n: c for n, c in configs.items() if any(node.op == "call_module" and node.target == n for node in nodes)}, config.scales)
+    _link(traced)
     traced.graph.lint()
     traced.recompile()
     traced.train(model.training)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from .._errors import DemandError
 from .._observe import Observer, Range
-from ._fake_quant import along_axis, fake_quant, is_exporting
+from ._fake_quant import along_axis, fake_quant
 
 
 def code_limits(bits: int, signed: bool, narrow: bool) -> tuple[int, int]:
@@ -37,6 +37,7 @@ class Quantizer(nn.Module):
         self.scale = nn.Parameter(torch.ones(shape), requires_grad=scales != "calibrated")
         self.register_buffer("zero", torch.zeros(shape))
         self.register_buffer("calibrated", torch.tensor(False))
+        self.ready = False  # the same for Python, so that no device is asked
 
     zero: Tensor
     calibrated: Tensor
@@ -47,6 +48,16 @@ class Quantizer(nn.Module):
             self.scale.copy_(torch.as_tensor(scale, dtype=torch.float32).expand_as(self.scale))
             self.zero.copy_(torch.as_tensor(zero, dtype=torch.float32).expand_as(self.zero))
             self.calibrated.fill_(True)
+        self.ready = True
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self.ready = bool(self.calibrated)
+
+    @property
+    def acts(self) -> bool:
+        """Whether values come out on the grid."""
+        return self.enabled and self.ready
 
     def positive_scale(self) -> Tensor:
         """The scale, kept above 0 where it is learned."""
@@ -66,7 +77,7 @@ class Quantizer(nn.Module):
 
     def extra_repr(self) -> str:
         state = f"scale={self.scale.item():.4g}, zero={int(self.zero.item())}" if self.scale.dim() == 0 else f"{self.scale.numel()} scales"
-        if not bool(self.calibrated):
+        if not self.ready:
             state = "not calibrated"
         return f"{self.bits} bits [{self.qmin}, {self.qmax}], {state}, {self.scales}{'' if self.enabled else ', disabled'}"
 
@@ -95,9 +106,13 @@ class ActivationQuantizer(Quantizer):
             return x
         if not self.enabled:
             return x
-        if not is_exporting() and not torch.compiler.is_compiling() and not bool(self.calibrated):
+        if not self.ready:
             raise DemandError("a quantizer has no range yet: run octavo.torch.calibrate, or load a state dict")
         return self.quantize(x)
+
+    @property
+    def acts(self) -> bool:
+        return super().acts and self.observer is None
 
     def take(self, found: Range) -> None:
         """Take a range from an observer."""
@@ -137,3 +152,8 @@ class WeightQuantizer(Quantizer):
 
     def forward(self, weight: Tensor) -> Tensor:
         return self.quantize(weight) if self.enabled else weight
+
+
+def round_through(x: Tensor) -> Tensor:
+    """Rounded, with the gradient of x itself."""
+    return x + (torch.round(x) - x).detach()
