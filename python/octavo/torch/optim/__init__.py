@@ -1,0 +1,4 @@
+"""Helpers for optimizers."""
+from . import helper
+
+__all__ = ["helper"]
