@@ -48,18 +48,17 @@ class QuantModuleReplacementHelper:
 
     def __init__(self) -> None:
         self.default_quant_map = list(_DEFAULT_QUANT_MAP)
-        self.quant_map: dict[tuple[Any, str], QuantEntry] = {}
-        self.orginal_func_map: dict[tuple[Any, str], QuantEntry] = {}
+        self.quant_map: dict[tuple[int, str], QuantEntry] = {}  # by identity of the Python module, and name
+        self.orginal_func_map: dict[tuple[int, str], QuantEntry] = {}
 
     def prepare_state(
         self, float_module_list: Optional[Sequence[str]] = None, custom_map: Optional[Sequence[tuple[Any, str, Any]]] = None
     ) -> None:
         """Select what to replace, in addition to earlier calls. Raises AttributeError if a custom entry's attribute does not exist."""
-        for entry in _select_entries(float_module_list, custom_map):
-            key = (entry.orig_mod, entry.mod_name)
-            original = QuantEntry(*key, getattr(*key))
-            self.quant_map[key] = entry
-            self.orginal_func_map.setdefault(key, original)  # a second call must not take our class for the original
+        selected = {(id(entry.orig_mod), entry.mod_name): entry for entry in _select_entries(float_module_list, custom_map)}
+        originals = {key: entry._replace(replace_mod=getattr(entry.orig_mod, entry.mod_name)) for key, entry in selected.items()}
+        self.quant_map.update(selected)
+        self.orginal_func_map = {**originals, **self.orginal_func_map}  # a second call must not take our class for the original
 
     def apply_quant_modules(self) -> None:
         """Replace the selected classes: all of them, or none if one cannot be replaced."""
@@ -72,10 +71,11 @@ class QuantModuleReplacementHelper:
 
     def restore_float_modules(self) -> None:
         """Put every replaced class back and forget the selection."""
-        for entry in self.orginal_func_map.values():
-            setattr(*entry)
-        self.quant_map.clear()
-        self.orginal_func_map.clear()
+        originals = list(self.orginal_func_map.values())
+        self.quant_map, self.orginal_func_map = {}, {}
+        for entry in originals:
+            if getattr(entry.orig_mod, entry.mod_name) is not entry.replace_mod:
+                setattr(*entry)
 
 
 _helper = QuantModuleReplacementHelper()
@@ -128,7 +128,7 @@ def enable_onnx_export() -> Iterator[None]:
 
 def _float_class(entry: QuantEntry) -> Any:
     """The class `entry` replaces, also while `initialize` has it replaced."""
-    replaced = _helper.orginal_func_map.get((entry.orig_mod, entry.mod_name))
+    replaced = _helper.orginal_func_map.get((id(entry.orig_mod), entry.mod_name))
     return replaced.replace_mod if replaced is not None else getattr(entry.orig_mod, entry.mod_name)
 
 

@@ -167,6 +167,11 @@ def _check(inputs: torch.Tensor, amax: torch.Tensor, unsigned: bool) -> None:
         raise ValueError("Negative values in amax")
 
 
+def step_size(amax: torch.Tensor, largest: float) -> torch.Tensor:
+    """amax / largest by a true division (by a Python number torch may multiply by the inverse); 1 where amax is ~0."""
+    return torch.where(amax <= EPSILON, torch.ones_like(amax), amax / torch.full_like(amax, largest))
+
+
 def _codes(inputs: torch.Tensor, amax: torch.Tensor, num_bits: int, unsigned: bool, narrow_range: bool) -> tuple[torch.Tensor, torch.Tensor]:
     """Codes of `inputs` (as floats, fp32 or double) and the step between them; amax broadcasts. Where amax is ~0: code 0, step 1."""
     smallest, largest = code_limits(num_bits, unsigned, narrow_range)
@@ -174,7 +179,7 @@ def _codes(inputs: torch.Tensor, amax: torch.Tensor, num_bits: int, unsigned: bo
     if largest <= 0:
         return torch.zeros_like(values), torch.ones_like(amax)
     is_zero = amax <= EPSILON
-    step = torch.where(is_zero, torch.ones_like(amax), amax / largest)
+    step = step_size(amax, largest)
     codes = torch.clamp(torch.round(values / step), smallest, largest)
     return torch.where(is_zero, torch.zeros_like(codes), codes), step
 
@@ -201,7 +206,7 @@ class _Quant(torch.autograd.Function):
     def forward(ctx, inputs, amax, num_bits, unsigned, narrow_range):
         ctx.save_for_backward(inputs.abs() <= amax)
         codes, _ = _codes(inputs, amax, num_bits, unsigned, narrow_range)
-        scale = torch.where(amax <= EPSILON, torch.ones_like(amax), maxbound(num_bits, unsigned) / amax)
+        scale = torch.where(amax <= EPSILON, torch.ones_like(amax), torch.full_like(amax, maxbound(num_bits, unsigned)) / amax)
         if inputs.dtype == torch.half and not is_traced() and scale.max() > torch.finfo(torch.half).max:
             raise ValueError(f"scale is too large for FP16 with amax={amax}")
         scale = scale.to(inputs.dtype)

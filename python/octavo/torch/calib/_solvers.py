@@ -31,7 +31,7 @@ def entropy(hist: np.ndarray, edges: np.ndarray, num_bits: Any, unsigned: bool, 
 
     Candidate i keeps the first i bins; what lies beyond is added to the last one (reference P). Quantized form Q: the i bins in
     2^(bits-1+unsigned) groups, each group's count spread evenly over its non-empty bins. The first bin takes the count of the second, so
-    that a peak at zero does not dominate. Sums over groups come from cumulative sums: KL = Σ P log P - Σ P log Q costs one step per group.
+    that a peak at zero does not dominate. The whole range if no candidate has a finite divergence. Sums over groups come from cumulative sums: KL = Σ P log P - Σ P log Q costs one step per group.
     Raises TypeError for a float format.
     """
     if not isinstance(num_bits, int):
@@ -59,6 +59,8 @@ def entropy(hist: np.ndarray, edges: np.ndarray, num_bits: Any, unsigned: bool, 
         cross = np.sum(sums * np.log(np.where(means > 0, means, 1.0))) - total * np.log(kept)
         cross += outside * np.log(means[(size - 1) * groups // size]) if outside > 0 else 0.0
         divergence[position] = (own - total * np.log(total) - cross) / total
+    if np.isinf(divergence).all():
+        return float(edges[-1])
     best = np.flatnonzero(divergence <= divergence.min() + TIE)[0]
     return float(edges[candidates[best]])
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from ... import calib
-from ...tensor_quant import EPSILON, QuantDescriptor, code_limits, fake_tensor_quant, is_traced, maxbound, scaled_e4m3, tensor_quant
+from ...tensor_quant import QuantDescriptor, code_limits, fake_tensor_quant, is_traced, maxbound, scaled_e4m3, step_size, tensor_quant
 from ...utils.reduce_amax import amax_except
 from .clip import Clip
 
@@ -37,7 +37,7 @@ def _graph_fake_quant(inputs: torch.Tensor, amax: torch.Tensor, num_bits: int, u
     smallest, largest = code_limits(num_bits, unsigned, narrow_range)
     axis = _channel_axis(amax, inputs.dim())
     ranges = amax.reshape(() if axis is None else (-1,)).float()
-    step = torch.where(ranges <= EPSILON, torch.ones_like(ranges), ranges / largest)
+    step = step_size(ranges, largest)
     return fake_quant(inputs, step, torch.zeros_like(step), smallest, largest, axis)
 
 
@@ -147,7 +147,7 @@ class TensorQuantizer(torch.nn.Module):
         if self.amax is None:
             logger.error("step_size is undefined under dynamic amax mode!")
             return None
-        return self.amax / self.maxbound
+        return self.amax / torch.full_like(self.amax, self.maxbound)
 
     @property
     def amax(self) -> Optional[torch.Tensor]:
