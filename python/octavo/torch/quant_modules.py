@@ -1,7 +1,9 @@
 """Quantized modules in place of torch.nn's: for models built from now on (`initialize`), or for a model that exists (`convert`).
 
-State of `initialize` is global to the process, as in NVIDIA's pytorch-quantization; `deactivate`, or leaving the `with` block, restores torch.nn.
+State of `initialize` is global to the process, as in NVIDIA's pytorch-quantization; `deactivate`, or leaving the `with` block,
+restores torch.nn.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -54,7 +56,7 @@ class QuantModuleReplacementHelper:
     def prepare_state(
         self, float_module_list: Optional[Sequence[str]] = None, custom_map: Optional[Sequence[tuple[Any, str, Any]]] = None
     ) -> None:
-        """Select what to replace, in addition to earlier calls. Raises AttributeError if a custom entry's attribute does not exist."""
+        """Select what to replace, besides earlier calls. Raises AttributeError if a custom entry's attribute does not exist."""
         selected = {(id(entry.orig_mod), entry.mod_name): entry for entry in _select_entries(float_module_list, custom_map)}
         originals = {key: entry._replace(replace_mod=getattr(entry.orig_mod, entry.mod_name)) for key, entry in selected.items()}
         self.quant_map.update(selected)
@@ -136,7 +138,9 @@ def _check_convertible(name: str, module: torch.nn.Module, target: Any) -> None:
     """TypeError unless instances can become `target` by changing their class; ValueError for what it does not support."""
     is_known = issubclass(target, (quant_nn.QuantMixin, quant_nn.QuantInputMixin))
     if not (is_known and issubclass(target, type(module))):
-        raise TypeError(f"module '{name}': {target.__name__} must derive from {type(module).__name__} and QuantMixin or QuantInputMixin")
+        raise TypeError(
+            f"module '{name}': {target.__name__} must derive from {type(module).__name__} and QuantMixin or QuantInputMixin"
+        )
     if isinstance(module, torch.nn.LSTM) and module.proj_size > 0:
         raise ValueError(f"module '{name}': proj_size is not supported by {target.__name__}")
 
@@ -158,11 +162,12 @@ def convert(
     quant_desc_input: Any = None,
     quant_desc_weight: Any = None,
 ) -> torch.nn.Module:
-    """Quantize the modules of an existing model in place: an addition to the original, for pretrained models. torch.nn is not touched.
+    """Quantize the modules of an existing model in place, e.g. a pretrained one; torch.nn is not touched. An addition to the original.
 
-    The same modules are quantized as after `initialize` with the same arguments; parameters, hooks, mode, device and sharing stay. Only modules
-    of exactly the float class are converted: a subclass may have a forward pass of its own. Descriptors default to the quantized classes'.
-    Returns `model`. Raises TypeError for a custom class that does not fit, ValueError for what is not supported; the model is then unchanged.
+    The same modules are quantized as after `initialize` with the same arguments; parameters, hooks, mode, device and sharing stay.
+    Only modules of exactly the float class are converted: a subclass may have a forward pass of its own.
+    quant_desc_input, quant_desc_weight: descriptors instead of the quantized classes' defaults.
+    Returns `model`. Raises TypeError for a custom class that does not fit, ValueError for what is not supported, before any change.
     """
     targets = {_float_class(entry): entry.replace_mod for entry in _select_entries(float_module_list, custom_quant_modules)}
     found = [(name, module, targets[type(module)]) for name, module in model.named_modules() if type(module) in targets]
@@ -183,12 +188,14 @@ def convert(
 
 
 def revert(model: torch.nn.Module) -> torch.nn.Module:
-    """Undo `convert`: quantized modules become their float class again, in place; quantizers are dropped, weights stay. Returns `model`."""
+    """Undo `convert` in place: quantized modules become their float class again and lose their quantizers. Returns `model`."""
     for module in list(model.modules()):
         if not isinstance(module, (quant_nn.QuantMixin, quant_nn.QuantInputMixin)):
             continue
         mixins = (quant_nn.QuantMixin, quant_nn.QuantInputMixin)
-        float_class = next(base for base in type(module).__mro__ if issubclass(base, torch.nn.Module) and not issubclass(base, mixins))
+        float_class = next(
+            base for base in type(module).__mro__ if issubclass(base, torch.nn.Module) and not issubclass(base, mixins)
+        )
         if float_class is torch.nn.Module:
             raise TypeError(f"{type(module).__name__} does not derive from a float module")
         for name in ("_input_quantizer", "_weight_quantizer", "_input_quantizers", "_weight_quantizers"):

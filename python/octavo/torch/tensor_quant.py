@@ -1,9 +1,10 @@
 """Descriptors of quantized tensors and the functions that quantize them, by the names of NVIDIA's pytorch-quantization.
 
-A range is given as `amax`: codes cover [-amax, amax] (or [0, amax] when unsigned) in steps of amax / maxbound, maxbound = 2^(bits-1+unsigned) - 1.
-Codes are round_half_even(x / step) by true division, as Octavo's engine computes them (docs/numerics.md); the deviations from the original
-are listed in docs/python-manual.md. Nothing here needs the compiled library.
+A range is given as `amax`: codes cover [-amax, amax] (or [0, amax] when unsigned) in steps of amax / maxbound, where
+maxbound = 2^(bits-1+unsigned) - 1. Codes are round_half_even(x / step) by true division, as Octavo's engine computes them (docs/numerics.md);
+the deviations from the original are listed in docs/python-manual.md. Nothing here needs the compiled library.
 """
+
 from __future__ import annotations
 
 import dataclasses
@@ -93,7 +94,8 @@ class ScaledQuantDescriptor:
         """YAML text of `dict()`, with tuples as lists."""
         import yaml
 
-        return yaml.safe_dump({key: list(value) if isinstance(value, tuple) else value for key, value in self.dict().items()}, width=120)
+        values = {key: list(value) if isinstance(value, tuple) else value for key, value in self.dict().items()}
+        return yaml.safe_dump(values, width=120)
 
     @classmethod
     def from_yaml(cls, yaml_str: str) -> ScaledQuantDescriptor:
@@ -101,7 +103,10 @@ class ScaledQuantDescriptor:
         import yaml
 
         values = yaml.safe_load(yaml_str)
-        return cls(**{key: tuple(value) if key in ("axis", "num_bits") and isinstance(value, list) else value for key, value in values.items()})
+        for key in ("axis", "num_bits"):
+            if isinstance(values.get(key), list):
+                values[key] = tuple(values[key])
+        return cls(**values)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, ScaledQuantDescriptor):
@@ -172,8 +177,10 @@ def step_size(amax: torch.Tensor, largest: float) -> torch.Tensor:
     return torch.where(amax <= EPSILON, torch.ones_like(amax), amax / torch.full_like(amax, largest))
 
 
-def _codes(inputs: torch.Tensor, amax: torch.Tensor, num_bits: int, unsigned: bool, narrow_range: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """Codes of `inputs` (as floats, fp32 or double) and the step between them; amax broadcasts. Where amax is ~0: code 0, step 1."""
+def _codes(
+    inputs: torch.Tensor, amax: torch.Tensor, num_bits: int, unsigned: bool, narrow_range: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Codes of `inputs`, as fp32 or double, and the step between them; amax broadcasts. Where amax is ~0: code 0, step 1."""
     smallest, largest = code_limits(num_bits, unsigned, narrow_range)
     values = _single(inputs)
     if largest <= 0:
@@ -273,7 +280,8 @@ def fake_tensor_quant(
 ) -> torch.Tensor:
     """Quantized and dequantized `inputs`, same shape and dtype; computed in fp32 for half and bfloat16.
 
-    amax: range, broadcast against `inputs`; 2^-24 or less gives 0. Gradient: straight through where |x| <= amax, zero elsewhere, none to amax.
+    amax: range, broadcast against `inputs`; 2^-24 or less gives 0. Gradient: straight through where |x| <= amax, zero elsewhere,
+    none to amax.
     Raises ValueError for a negative amax, TypeError for negative values when unsigned.
     """
     amax = _as_range(amax, inputs)

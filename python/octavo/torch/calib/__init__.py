@@ -1,4 +1,5 @@
 """Calibrators: they collect statistics of tensors and compute the range `amax`."""
+
 from .histogram import HistogramCalibrator, calibrate_weights
 from .max import MaxCalibrator
 

@@ -2,6 +2,7 @@
 
 All return a float, the smallest candidate among equally good ones, and leave the histogram as it is.
 """
+
 from __future__ import annotations
 
 from typing import Any
@@ -30,8 +31,9 @@ def entropy(hist: np.ndarray, edges: np.ndarray, num_bits: Any, unsigned: bool, 
     """Range with the smallest Kullback-Leibler divergence between the clipped histogram and its quantized form.
 
     Candidate i keeps the first i bins; what lies beyond is added to the last one (reference P). Quantized form Q: the i bins in
-    2^(bits-1+unsigned) groups, each group's count spread evenly over its non-empty bins. The first bin takes the count of the second, so
-    that a peak at zero does not dominate. The whole range if no candidate has a finite divergence. Sums over groups come from cumulative sums: KL = Σ P log P - Σ P log Q costs one step per group.
+    2^(bits-1+unsigned) groups, each group's count spread evenly over its non-empty bins. The first bin takes the count of the
+    second, so that a peak at zero does not dominate. The whole range if no candidate has a finite divergence. Sums over groups come
+    from cumulative sums: KL = Σ P log P - Σ P log Q costs one step per group.
     Raises TypeError for a float format.
     """
     if not isinstance(num_bits, int):

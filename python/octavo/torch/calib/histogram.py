@@ -1,4 +1,5 @@
 """Histogram of |x| over all tensors seen, and weights' ranges from histograms. The solvers are in _solvers.py."""
+
 from __future__ import annotations
 
 import logging
@@ -19,7 +20,7 @@ MAX_GROWTH = 128  # the histogram may grow to this many times num_bins, then pai
 
 
 def _bin_counts(x: torch.Tensor, edges: torch.Tensor) -> torch.Tensor:
-    """Counts (int64) of the flat tensor `x` in bins [edge, next edge), the last one closed; equally wide edges from 0, none of x above the last."""
+    """Counts (int64) of the flat tensor `x`, none above the last edge, in bins [edge, next edge), the last one closed."""
     bins = edges.numel() - 1
     index = (x * (bins / edges[-1])).long().clamp_(0, bins - 1)
     index -= (x < edges[index]).long()  # the product may round across an edge
@@ -118,11 +119,11 @@ class HistogramCalibrator(_Calibrator):
     def compute_amax(
         self, method: str, *, stride: int = 1, start_bin: int = 128, percentile: float = 99.99
     ) -> Optional[torch.Tensor]:
-        """The range by "entropy" (smallest KL divergence), "mse" (smallest squared error) or "percentile" (that share of the values lies inside).
+        """The range by "entropy" (smallest KL divergence), "mse" (smallest squared error) or "percentile" (of the values inside).
 
         stride, start_bin: which bins' ends are tried, by entropy and mse.
-        Returns a scalar on the device of the tensors, None if there were none. Raises TypeError for another method, ValueError for a
-        percentile outside [0, 100]. The histogram is not changed.
+        Returns a scalar on the device of the tensors, None if there were none. Raises TypeError for another method, ValueError for
+        a percentile outside [0, 100]. The histogram is not changed.
         """
         if method not in ("entropy", "mse", "percentile"):
             raise TypeError(f"Unknown calibration method {method}")

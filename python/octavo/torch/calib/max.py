@@ -1,4 +1,5 @@
 """Range = the largest absolute value seen."""
+
 from __future__ import annotations
 
 from typing import Any, Optional

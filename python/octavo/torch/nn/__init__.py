@@ -1,4 +1,5 @@
 """Quantized modules by the names of NVIDIA's pytorch-quantization: layers, `TensorQuantizer`, `Clip`; see docs/python-manual.md."""
+
 from . import functional
 from .modules._utils import QuantInputMixin, QuantMixin
 from .modules.clip import *

@@ -1,6 +1,8 @@
 """Functions behind the modules of `octavo.torch.nn`."""
+
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import torch
@@ -29,14 +31,22 @@ class _Clip(torch.autograd.Function):
         return grad_input, grad_low, grad_high
 
 
+def _bound(value: Any, input: torch.Tensor) -> torch.Tensor:
+    """`value` (tensor, number or array) as a tensor of the dtype and on the device of `input`."""
+    if isinstance(value, torch.Tensor):
+        return value.to(input)
+    if isinstance(value, numbers.Real):
+        return input.new_full((), float(value))
+    return torch.as_tensor(value, dtype=input.dtype, device=input.device)
+
+
 def clip(input: torch.Tensor, clip_value_min: Any, clip_value_max: Any) -> torch.Tensor:
     """`input` limited to [clip_value_min, clip_value_max]; bounds are numbers or tensors that broadcast against it.
 
-    Gradient: to the input strictly inside the bounds; to a bound, the sum over the values it clips. Raises ValueError in the backward pass
-    if a bound that requires a gradient is not a scalar.
+    Gradient: to the input strictly inside the bounds; to a bound, the sum over the values it clips. Raises ValueError in the
+    backward pass if a bound that requires a gradient is not a scalar.
     """
-    low = torch.as_tensor(clip_value_min, dtype=input.dtype, device=input.device)
-    high = torch.as_tensor(clip_value_max, dtype=input.dtype, device=input.device)
+    low, high = _bound(clip_value_min, input), _bound(clip_value_max, input)
     if is_traced():
         return torch.clamp(input, low, high)
     return _Clip.apply(input, low, high)

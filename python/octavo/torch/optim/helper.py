@@ -1,4 +1,5 @@
 """Pick parameters by name, freeze them, round weights in place."""
+
 from __future__ import annotations
 
 import logging
@@ -32,7 +33,8 @@ def group_parameters(
 ) -> list[dict[str, Any]]:
     """Parameter groups for an optimizer: one per list of patterns, with its learning rate, momentum and weight decay if given.
 
-    Raises TypeError if `patterns_list` is not a list of lists, or another list's length does not match; ValueError if a parameter falls in two groups.
+    Raises TypeError if `patterns_list` is not a list of lists, or another list's length does not match; ValueError if a parameter
+    falls in two groups.
     """
     if not all(isinstance(patterns, list) for patterns in patterns_list):
         raise TypeError("patterns_list must be list of list of patterns")
@@ -72,7 +74,9 @@ def quant_weight_inplace(model: torch.nn.Module) -> None:
         for quantizer, parameters in module.quantized_weights():
             if not quantizer.fake_quant:
                 logger.warning("%s: the weight is replaced by integer codes.", name)
-            quantized = quantizer(torch.cat(parameters, dim=1) if len(parameters) > 1 else parameters[0])
-            pieces = quantized.split([parameter.shape[1] for parameter in parameters], dim=1) if len(parameters) > 1 else [quantized]
+            if len(parameters) == 1:
+                parameters[0].copy_(quantizer(parameters[0]))
+                continue
+            pieces = quantizer(torch.cat(parameters, dim=1)).split([parameter.shape[1] for parameter in parameters], dim=1)
             for parameter, piece in zip(parameters, pieces):
                 parameter.copy_(piece)

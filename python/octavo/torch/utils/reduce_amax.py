@@ -1,4 +1,5 @@
 """Largest absolute values of a tensor, whole or along axes."""
+
 from __future__ import annotations
 
 from typing import Sequence, Union
@@ -9,7 +10,8 @@ Axis = Union[int, Sequence[int], None]
 
 
 def kept_axes(axis: Axis, dim: int) -> tuple[int, ...]:
-    """`axis` (None, one or several, negative ones counted from the end) as sorted non-negative axes of a tensor of `dim` dimensions.
+    """`axis` (None, one or several, negative ones counted from the end) as sorted non-negative axes of a tensor of `dim`
+    dimensions.
 
     Raises ValueError for an axis outside [-dim, dim) or named twice.
     """

@@ -1,4 +1,5 @@
 """Independent NumPy definitions the manual toolkit is compared with; written from the formulas, loops included."""
+
 from __future__ import annotations
 
 import numpy as np

@@ -1,4 +1,5 @@
 """octavo.torch.calib: calibrators and weight calibration against the definitions in NumPy."""
+
 import manual_reference as reference
 import numpy as np
 import pytest
@@ -219,12 +220,16 @@ def test_calibrators__print():
     calibrator = calib.HistogramCalibrator(8, None, True)
     assert str(calibrator) == "HistogramCalibrator(calib_bin_edges=None)"
     calibrator.collect(torch.ones(3))
-    assert "[0.000, ..., 1.000](2049)" in str(calibrator) and "unsigned=True" in repr(calibrator) and "calib_hist=" in repr(calibrator)
+    assert (
+        "[0.000, ..., 1.000](2049)" in str(calibrator) and "unsigned=True" in repr(calibrator) and "calib_hist=" in repr(calibrator)
+    )
 
 
 def layers():
     torch.manual_seed(0)
-    return torch.nn.Sequential(quant_nn.QuantConv2d(3, 4, 3), quant_nn.QuantConvTranspose2d(4, 5, 3), quant_nn.QuantLinear(6, 7), quant_nn.QuantLSTM(4, 3))
+    return torch.nn.Sequential(
+        quant_nn.QuantConv2d(3, 4, 3), quant_nn.QuantConvTranspose2d(4, 5, 3), quant_nn.QuantLinear(6, 7), quant_nn.QuantLSTM(4, 3)
+    )
 
 
 @pytest.mark.parametrize("perchannel", [True, False])

@@ -1,4 +1,5 @@
 """Quantized layers of octavo.torch.nn against torch.nn on tensors quantized by NumPy."""
+
 import copy
 import pickle
 
@@ -122,7 +123,8 @@ def test_input_only__equal_float_module_on_quantized_input(name):
 @pytest.mark.parametrize(
     "keys",
     [
-        dict(stride=2, padding=1), dict(padding="same", dilation=2), dict(padding=2, padding_mode="circular"), dict(padding=1, padding_mode="reflect"),
+        dict(stride=2, padding=1), dict(padding="same", dilation=2), dict(padding=2, padding_mode="circular"),
+        dict(padding=1, padding_mode="reflect"),
         dict(groups=2), dict(kernel_size=(3, 1), padding=(1, 0)), dict(dtype=torch.float32, device="cpu"),
     ],
 )  # fmt: skip

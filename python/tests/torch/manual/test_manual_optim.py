@@ -1,4 +1,5 @@
 """octavo.torch.optim.helper."""
+
 import numpy as np
 import pytest
 
@@ -9,7 +10,9 @@ from octavo.torch.tensor_quant import QuantDescriptor  # noqa: E402
 
 
 def model():
-    block = lambda: torch.nn.ModuleDict({"conv1": torch.nn.Conv2d(2, 2, 1), "downsample": torch.nn.Sequential(torch.nn.Conv2d(2, 2, 1), torch.nn.BatchNorm2d(2))})  # noqa: E501,E731
+    block = lambda: torch.nn.ModuleDict(
+        {"conv1": torch.nn.Conv2d(2, 2, 1), "downsample": torch.nn.Sequential(torch.nn.Conv2d(2, 2, 1), torch.nn.BatchNorm2d(2))}
+    )  # noqa: E501,E731
     return torch.nn.ModuleDict({"layer1": block(), "layer2": block()})
 
 
@@ -56,7 +59,10 @@ def test_freeze_parameters__matching_names_only():
 
 def test_quant_weight_inplace__weights_become_their_quantized_values():
     net = torch.nn.Sequential(
-        quant_nn.QuantConv2d(2, 3, 3), quant_nn.QuantLinear(4, 5), quant_nn.QuantLSTM(3, 2, bidirectional=True), quant_nn.QuantLSTMCell(3, 2)
+        quant_nn.QuantConv2d(2, 3, 3),
+        quant_nn.QuantLinear(4, 5),
+        quant_nn.QuantLSTM(3, 2, bidirectional=True),
+        quant_nn.QuantLSTMCell(3, 2),
     )
     expected = [net[0].weight_quantizer(net[0].weight), net[1].weight_quantizer(net[1].weight)]
     fused = net[3].weight_quantizer(torch.cat((net[3].weight_ih, net[3].weight_hh), dim=1))

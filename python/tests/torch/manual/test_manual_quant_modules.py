@@ -1,4 +1,5 @@
 """octavo.torch.quant_modules: replacement in torch.nn, conversion of existing models, restoration."""
+
 import types
 
 import numpy as np
@@ -28,7 +29,12 @@ def torch_nn_is_restored():
 def small_model():
     torch.manual_seed(0)
     return torch.nn.Sequential(
-        torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.ReLU(), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(4, 2)
+        torch.nn.Conv2d(3, 4, 3),
+        torch.nn.BatchNorm2d(4),
+        torch.nn.ReLU(),
+        torch.nn.AdaptiveAvgPool2d(1),
+        torch.nn.Flatten(),
+        torch.nn.Linear(4, 2),
     )
 
 
@@ -140,10 +146,16 @@ def test_convert__keeps_parameters_hooks_mode_and_sharing():
 
 
 def test_convert__root_module_selection_and_descriptors():
-    layer = quant_modules.convert(torch.nn.Linear(3, 2), quant_desc_input=QuantDescriptor(num_bits=4), quant_desc_weight=QuantDescriptor(num_bits=6))
+    layer = quant_modules.convert(
+        torch.nn.Linear(3, 2), quant_desc_input=QuantDescriptor(num_bits=4), quant_desc_weight=QuantDescriptor(num_bits=6)
+    )
     assert (layer.input_quantizer.num_bits, layer.weight_quantizer.num_bits) == (4, 6)
     model = quant_modules.convert(small_model(), ["Linear", "AdaptiveAvgPool2d"], [(torch.nn, "ReLU", QuantReLU)])
-    assert type(model[0]) is quant_nn.QuantConv2d and type(model[5]) is FLOAT["Linear"] and type(model[3]) is FLOAT["AdaptiveAvgPool2d"]
+    assert (
+        type(model[0]) is quant_nn.QuantConv2d
+        and type(model[5]) is FLOAT["Linear"]
+        and type(model[3]) is FLOAT["AdaptiveAvgPool2d"]
+    )
     assert type(model[2]) is QuantReLU and (model[2](torch.tensor([-1.0, 1.0])) == torch.tensor([0.0, 1.0])).all()
 
 

@@ -1,4 +1,5 @@
 """QuantLSTM and QuantLSTMCell: against torch.nn without quantizers, against a NumPy cell with them."""
+
 import copy
 import pickle
 
@@ -99,7 +100,10 @@ def test_lstm__unbatched__equals_torch():
     plain.load_state_dict(lstm.state_dict())
     hx = (rand(1, 2, 5), rand(2, 2, 5))
     for state in (None, hx):
-        assert_close((lstm(rand(0, 6, 7), state)[0], *lstm(rand(0, 6, 7), state)[1]), (plain(rand(0, 6, 7), state)[0], *plain(rand(0, 6, 7), state)[1]))
+        assert_close(
+            (lstm(rand(0, 6, 7), state)[0], *lstm(rand(0, 6, 7), state)[1]),
+            (plain(rand(0, 6, 7), state)[0], *plain(rand(0, 6, 7), state)[1]),
+        )
 
 
 @pytest.mark.parametrize("lengths", [[6, 4, 1], [2, 6, 3]])
@@ -185,4 +189,6 @@ def test_lstm__bad_arguments__raise():
 
 def test_aliases__are_the_quantized_classes():
     assert quant_nn.LSTM is quant_nn.QuantLSTM and quant_nn.LSTMCell is quant_nn.QuantLSTMCell
-    assert pack_sequence([torch.zeros(2, 4)]).data.shape == quant_nn.QuantLSTM(4, 4)(pack_sequence([torch.zeros(2, 4)]))[0].data.shape
+    assert (
+        pack_sequence([torch.zeros(2, 4)]).data.shape == quant_nn.QuantLSTM(4, 4)(pack_sequence([torch.zeros(2, 4)]))[0].data.shape
+    )

@@ -1,4 +1,5 @@
 """octavo.torch.tensor_quant: descriptors, presets and the quantization functions."""
+
 import copy
 import pickle
 
@@ -45,7 +46,8 @@ def test_descriptor__dict_and_yaml__restore_an_equal_one(keys):
 
 def test_descriptor__equality__sees_every_key():
     variants = [
-        dict(num_bits=4), dict(name="x"), dict(fake_quant=False), dict(axis=0), dict(amax=1.0), dict(amax=[1.0, 2.0]), dict(learn_amax=True),
+        dict(num_bits=4), dict(name="x"), dict(fake_quant=False), dict(axis=0), dict(amax=1.0), dict(amax=[1.0, 2.0]),
+        dict(learn_amax=True),
         dict(scale_amax=0.5), dict(calib_method="histogram"), dict(unsigned=True), dict(narrow_range=True),
     ]  # fmt: skip
     descs = [QuantDescriptor()] + [QuantDescriptor(**keys) for keys in variants]
@@ -94,7 +96,8 @@ def test_presets__bits_and_axis():
     axes = {
         "8BIT_PER_TENSOR": None, "UNSIGNED_8BIT_PER_TENSOR": None, "8BIT_LINEAR_WEIGHT_PER_ROW": 0,
         "8BIT_CONV1D_WEIGHT_PER_CHANNEL": 0, "8BIT_CONV2D_WEIGHT_PER_CHANNEL": 0, "8BIT_CONV3D_WEIGHT_PER_CHANNEL": 0,
-        "8BIT_CONVTRANSPOSE1D_WEIGHT_PER_CHANNEL": 1, "8BIT_CONVTRANSPOSE2D_WEIGHT_PER_CHANNEL": 1, "8BIT_CONVTRANSPOSE3D_WEIGHT_PER_CHANNEL": 1,
+        "8BIT_CONVTRANSPOSE1D_WEIGHT_PER_CHANNEL": 1, "8BIT_CONVTRANSPOSE2D_WEIGHT_PER_CHANNEL": 1,
+        "8BIT_CONVTRANSPOSE3D_WEIGHT_PER_CHANNEL": 1,
     }  # fmt: skip
     for name, axis in axes.items():
         desc = getattr(tensor_quant, f"QUANT_DESC_{name}")
@@ -113,7 +116,9 @@ def test_fake_tensor_quant__per_tensor__equals_numpy(num_bits, narrow, amax):
 
 def test_fake_tensor_quant__defaults__are_8_bit_narrow():
     x = torch.tensor([-9.0, -1.0, 0.3, 9.0])
-    np.testing.assert_array_equal(tensor_quant.fake_tensor_quant(x, torch.tensor(1.27)).numpy(), np.float32([-127, -100, 30, 127]) * (np.float32(1.27) / 127))
+    np.testing.assert_array_equal(
+        tensor_quant.fake_tensor_quant(x, torch.tensor(1.27)).numpy(), np.float32([-127, -100, 30, 127]) * (np.float32(1.27) / 127)
+    )
 
 
 @pytest.mark.parametrize("shape", [(5, 1, 1), (1, 6, 1), (5, 6, 1), (7,)])
@@ -226,4 +231,6 @@ def test_scaled_e4m3__values__are_the_formats():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_fake_tensor_quant__gpu__equals_cpu():
     x, amax = random_tensor(10, 64, 64), torch.rand(64, 1) + 0.1
-    np.testing.assert_array_equal(tensor_quant.fake_tensor_quant(x.cuda(), amax.cuda()).cpu().numpy(), tensor_quant.fake_tensor_quant(x, amax).numpy())
+    np.testing.assert_array_equal(
+        tensor_quant.fake_tensor_quant(x.cuda(), amax.cuda()).cpu().numpy(), tensor_quant.fake_tensor_quant(x, amax).numpy()
+    )

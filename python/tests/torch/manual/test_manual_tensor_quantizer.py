@@ -1,4 +1,5 @@
 """octavo.torch.nn.TensorQuantizer, Clip and functional.clip."""
+
 import copy
 import io
 import pickle
@@ -268,7 +269,9 @@ def test_half_model__range_and_arithmetic_stay_fp32(dtype):
     expected = torch.from_numpy(reference.fake_quant(x.float().numpy(), 1.2345678, narrow=False)).to(dtype)
     assert torch.equal(quantizer(x), expected)
     dynamic = TensorQuantizer().to(dtype)
-    assert torch.equal(dynamic(x), torch.from_numpy(reference.fake_quant(x.float().numpy(), x.float().abs().max().item(), narrow=False)).to(dtype))
+    assert torch.equal(
+        dynamic(x), torch.from_numpy(reference.fake_quant(x.float().numpy(), x.float().abs().max().item(), narrow=False)).to(dtype)
+    )
 
 
 def test_autocast__quantized_layer_runs_in_bf16():

@@ -1,4 +1,5 @@
 """Mixins that give a float module its quantizers; also for custom quantized modules."""
+
 from __future__ import annotations
 
 import copy
@@ -44,7 +45,7 @@ class QuantInputMixin:
         cls.default_quant_desc_input = _check_descriptor(value)
 
     def init_quantizer(self, quant_desc_input: QuantDescriptor) -> None:
-        """Create the input quantizer; to be called by `__init__` (TypeError otherwise). Raises ValueError unless fake quantization."""
+        """Create the input quantizer; only for `__init__` (TypeError otherwise). Raises ValueError unless fake quantization."""
         _check_caller()
         self._add_quantizers(quant_desc_input)
 
@@ -114,9 +115,8 @@ class QuantMixin:
         return [(self._weight_quantizer, [self.weight])]  # type: ignore[attr-defined]
 
 
-
 def take_quant_desc(quant_cls: Any, kwargs: dict[str, Any], input_only: bool = False) -> list[QuantDescriptor]:
-    """Removes the descriptors from `kwargs`, which keeps what the float module's constructor is to judge; by default the class's."""
+    """Removes the descriptors (by default the class's) from `kwargs`, which keeps what the float module's constructor takes."""
     names = ["quant_desc_input"] if input_only else ["quant_desc_input", "quant_desc_weight"]
     return [kwargs.pop(name, getattr(quant_cls, f"default_{name}")) for name in names]
 

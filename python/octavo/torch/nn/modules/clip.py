@@ -1,4 +1,5 @@
 """Clipping with fixed or learned bounds."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,8 +1,9 @@
 """Convolutions and transposed convolutions with quantized input and weight.
 
-Each class takes the arguments of the class in torch.nn it derives from, plus `quant_desc_input` and `quant_desc_weight`; the bias and the output
-stay float. Un-prefixed names are aliases.
+Each class takes the arguments of the class in torch.nn it derives from, plus `quant_desc_input` and `quant_desc_weight`; the bias
+and the output stay float. Un-prefixed names are aliases.
 """
+
 from __future__ import annotations
 
 from typing import Any, Optional, Sequence

@@ -1,11 +1,19 @@
 """Instance normalization with quantized input. Each class takes the arguments of the one in torch.nn plus `quant_desc_input`."""
+
 from __future__ import annotations
 
 import torch
 
 from ._utils import QuantInputModule
 
-__all__ = ["InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d", "QuantInstanceNorm1d", "QuantInstanceNorm2d", "QuantInstanceNorm3d"]
+__all__ = [
+    "InstanceNorm1d",
+    "InstanceNorm2d",
+    "InstanceNorm3d",
+    "QuantInstanceNorm1d",
+    "QuantInstanceNorm2d",
+    "QuantInstanceNorm3d",
+]
 
 
 class QuantInstanceNorm1d(QuantInputModule, torch.nn.InstanceNorm1d):

@@ -1,4 +1,5 @@
 """Linear layer with quantized input and weight."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -13,7 +14,7 @@ __all__ = ["Linear", "QuantLinear"]
 
 
 class QuantLinear(QuantMixin, torch.nn.Linear):
-    """torch.nn.Linear with quantizers; takes its arguments plus `quant_desc_input` and `quant_desc_weight`. The bias stays float."""
+    """torch.nn.Linear with quantizers; takes its arguments, `quant_desc_input` and `quant_desc_weight`. The bias stays float."""
 
     default_quant_desc_weight = tensor_quant.QUANT_DESC_8BIT_LINEAR_WEIGHT_PER_ROW
 

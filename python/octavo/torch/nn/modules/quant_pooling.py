@@ -1,4 +1,5 @@
 """Pooling with quantized input. Each class takes the arguments of the one in torch.nn plus `quant_desc_input`."""
+
 from __future__ import annotations
 
 import torch
@@ -6,9 +7,9 @@ import torch
 from ._utils import QuantInputModule
 
 __all__ = [
-    "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d", "MaxPool1d", "MaxPool2d", "MaxPool3d",
-    "QuantAdaptiveAvgPool1d", "QuantAdaptiveAvgPool2d", "QuantAdaptiveAvgPool3d", "QuantAvgPool1d", "QuantAvgPool2d", "QuantAvgPool3d",
-    "QuantMaxPool1d", "QuantMaxPool2d", "QuantMaxPool3d",
+    "AdaptiveAvgPool1d", "AdaptiveAvgPool2d", "AdaptiveAvgPool3d", "AvgPool1d", "AvgPool2d", "AvgPool3d",
+    "MaxPool1d", "MaxPool2d", "MaxPool3d", "QuantAdaptiveAvgPool1d", "QuantAdaptiveAvgPool2d", "QuantAdaptiveAvgPool3d",
+    "QuantAvgPool1d", "QuantAvgPool2d", "QuantAvgPool3d", "QuantMaxPool1d", "QuantMaxPool2d", "QuantMaxPool3d",
 ]  # fmt: skip
 
 

@@ -1,9 +1,10 @@
 """LSTM and LSTM cell with quantized input, hidden state and weights.
 
 At every step the input and the hidden state are joined and quantized as one tensor, the two weights likewise as one matrix
-[4 * hidden, input + hidden]; biases, the cell state and the output stay float. Octavo's engine has no LSTM: this simulates it, and an exported model
-(the loop is unrolled) is for ONNX Runtime.
+[4 * hidden, input + hidden]; biases, the cell state and the output stay float. Octavo's engine has no LSTM: this simulates it, and
+an exported model (the loop is unrolled) is for ONNX Runtime.
 """
+
 from __future__ import annotations
 
 from typing import Any, Optional, Union
@@ -24,7 +25,7 @@ State = tuple[torch.Tensor, torch.Tensor]
 def _lstm_step(
     input: torch.Tensor, state: State, weight: torch.Tensor, bias: Optional[torch.Tensor], quantizer: TensorQuantizer
 ) -> State:
-    """One step: input [N, I], state ([N, H], [N, H]), quantized weight [4H, I + H], bias [4H] → next state. Gates in the order i, f, g, o."""
+    """One step: input [N, I], state ([N, H], [N, H]), quantized weight [4H, I + H], bias [4H] → next state. Gates: i, f, g, o."""
     hidden, cell = state
     gates = F.linear(quantizer(torch.cat((input, hidden), dim=1)), weight, bias)
     in_gate, forget_gate, candidate, out_gate = gates.chunk(4, dim=1)
@@ -46,7 +47,7 @@ class QuantLSTMCell(QuantMixin, torch.nn.LSTMCell):
         return [(self._weight_quantizer, [self.weight_ih, self.weight_hh])]
 
     def forward(self, input: torch.Tensor, hx: Optional[State] = None) -> State:
-        """input [N, I] or [I], state ([N, H], [N, H]) or ([H], [H]), zeros if None → next state. Raises RuntimeError for other shapes."""
+        """input [N, I] or [I], state ([N, H], [N, H]) or ([H], [H]), zeros if None → next state. RuntimeError for other shapes."""
         if input.dim() not in (1, 2):
             raise RuntimeError(f"LSTMCell: expected input to be 1D or 2D, got {input.dim()}D")
         is_batched = input.dim() == 2
@@ -60,7 +61,9 @@ class QuantLSTMCell(QuantMixin, torch.nn.LSTMCell):
             raise RuntimeError(f"input has inconsistent input_size: got {input.size(1)}, expected {self.input_size}")
         for tensor in hx:
             if tuple(tensor.shape) != (input.size(0), self.hidden_size):
-                raise RuntimeError(f"hidden has inconsistent shape: got {tuple(tensor.shape)}, expected {(input.size(0), self.hidden_size)}")
+                raise RuntimeError(
+                    f"hidden has inconsistent shape: got {tuple(tensor.shape)}, expected {(input.size(0), self.hidden_size)}"
+                )
         weight = self._weight_quantizer(torch.cat((self.weight_ih, self.weight_hh), dim=1))
         bias = self.bias_ih + self.bias_hh if self.bias else None
         hidden, cell = _lstm_step(input, hx, weight, bias, self._input_quantizer)
@@ -94,7 +97,7 @@ class QuantLSTM(QuantMixin, torch.nn.LSTM):
         return [(quantizer, list(weights[:2])) for quantizer, weights in zip(self._weight_quantizers, self.all_weights)]
 
     def _run_direction(self, index: int, data: torch.Tensor, batch_sizes: list[int], state: State) -> tuple[torch.Tensor, State]:
-        """One layer in one direction over `data` [sum of batch_sizes, I], the rows of each step one after another → ([…, H], state).
+        """One layer in one direction over `data` [sum of batch_sizes, I], the rows step after step → ([…, H], state).
 
         Sequences end at different steps, longest first: rows of the state past a step's size keep their value.
         """
@@ -153,7 +156,7 @@ class QuantLSTM(QuantMixin, torch.nn.LSTM):
     def forward(
         self, input: Union[torch.Tensor, PackedSequence], hx: Optional[State] = None
     ) -> tuple[Union[torch.Tensor, PackedSequence], State]:
-        """Shapes as in torch.nn.LSTM: [T, N, I] ([N, T, I] with batch_first), unbatched [T, I], or packed. Raises RuntimeError for others."""
+        """[T, N, I] ([N, T, I] with batch_first), unbatched [T, I], or packed; as in torch.nn.LSTM. RuntimeError for others."""
         if isinstance(input, PackedSequence):
             return self._forward_packed(input, hx)
         if input.dim() not in (2, 3):

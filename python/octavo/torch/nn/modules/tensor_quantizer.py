@@ -1,15 +1,26 @@
 """The module that quantizes one tensor: collects its range, clips it, quantizes it."""
+
 from __future__ import annotations
 
 import logging
 import math
+import warnings
 from typing import Any, Optional
 
 import numpy as np
 import torch
 
 from ... import calib
-from ...tensor_quant import QuantDescriptor, code_limits, fake_tensor_quant, is_traced, maxbound, scaled_e4m3, step_size, tensor_quant
+from ...tensor_quant import (
+    QuantDescriptor,
+    code_limits,
+    fake_tensor_quant,
+    is_traced,
+    maxbound,
+    scaled_e4m3,
+    step_size,
+    tensor_quant,
+)
 from ...utils.reduce_amax import amax_except
 from .clip import Clip
 
@@ -30,14 +41,25 @@ def _channel_axis(amax: torch.Tensor, dim: int) -> Optional[int]:
     return dim - amax.dim() + long_axes[0]
 
 
-def _graph_fake_quant(inputs: torch.Tensor, amax: torch.Tensor, num_bits: int, unsigned: bool, narrow_range: bool) -> torch.Tensor:
+def _constant(tensor: torch.Tensor) -> torch.Tensor:
+    """The value of a buffer as a constant of the graph torch.jit is recording."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)
+        return torch.tensor(tensor.tolist(), dtype=torch.float32, device=tensor.device)
+
+
+def _graph_fake_quant(
+    inputs: torch.Tensor, amax: torch.Tensor, is_fixed: bool, num_bits: int, unsigned: bool, narrow_range: bool
+) -> torch.Tensor:
     """Fake quantization that both ONNX exporters translate into QuantizeLinear and DequantizeLinear."""
     from ..._fake_quant import fake_quant
 
     smallest, largest = code_limits(num_bits, unsigned, narrow_range)
     axis = _channel_axis(amax, inputs.dim())
-    ranges = amax.reshape(() if axis is None else (-1,)).float()
-    step = step_size(ranges, largest)
+    step = step_size(amax.reshape(() if axis is None else (-1,)).float(), largest)
+    if is_fixed and torch.jit.is_tracing():
+        step = _constant(step)  # torch.jit would record the division, and the scale would be no initializer
+        return fake_quant(inputs, step, _constant(torch.zeros(step.shape)), smallest, largest, axis)
     return fake_quant(inputs, step, torch.zeros_like(step), smallest, largest, axis)
 
 
@@ -48,8 +70,8 @@ class TensorQuantizer(torch.nn.Module):
     disabled: return the input untouched, without calibration.
     if_quant, if_clip, if_calib: which stages run at first; `learn_amax` in the descriptor turns the clip stage on.
 
-    The range is the buffer `_amax` (fp32 even in a half model), a scalar or broadcastable against the input, set by the descriptor, by `amax =`,
-    by `load_calib_amax` or by a state dict; without it the range is taken from each input (dynamic).
+    The range is the buffer `_amax` (fp32 even in a half model), a scalar or broadcastable against the input, set by the descriptor,
+    by `amax =`, by `load_calib_amax` or by a state dict; without it the range is taken from each input (dynamic).
     Raises ValueError for an unknown calibration method, or `if_clip` without `learn_amax`.
     """
 
@@ -281,7 +303,8 @@ class TensorQuantizer(torch.nn.Module):
             outputs, self._scale = tensor_quant(inputs, amax, self._num_bits, self._unsigned, narrow)
             return outputs
         if exporting:
-            return _graph_fake_quant(inputs, amax, self._num_bits, self._unsigned, narrow)
+            is_fixed = self._learn_amax or self.amax is not None
+            return _graph_fake_quant(inputs, amax, is_fixed, self._num_bits, self._unsigned, narrow)
         return fake_tensor_quant(inputs, amax, self._num_bits, self._unsigned, narrow)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
