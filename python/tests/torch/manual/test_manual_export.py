@@ -114,6 +114,7 @@ def test_export__kinds_of_quantizers__same_values(tmp_path, options):
         QuantDescriptor(num_bits=4, amax=1.0),
         QuantDescriptor(axis=1, amax=np.float32([[0.5, 1.0, 2.0]])),
         QuantDescriptor(learn_amax=True, amax=0.7),
+        QuantDescriptor(learn_amax=True, amax=0.4),
         QuantDescriptor(amax=1.0, scale_amax=0.5),
     ).eval()
     x = 1.5 * torch.randn(40, 3)
