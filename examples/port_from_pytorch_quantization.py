@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A script written for NVIDIA's pytorch-quantization, ported: only the imports changed. Runs on a CPU in under a minute.
 
-Float training, histogram calibration by several methods, fine-tuning (QAT) and ONNX export, with a table at the end. Data are synthetic images,
-or CIFAR-10 in class folders with --data-dir (needs torchvision):
+Float training, histogram calibration by several methods, fine-tuning (QAT) and ONNX export, with a table at the end. Data are
+synthetic images, or CIFAR-10 in class folders with --data-dir (needs torchvision):
 
     python examples/port_from_pytorch_quantization.py [--data-dir DIR] [--onnx FILE] [--seed N]
 """
@@ -29,7 +29,7 @@ Batches = list[tuple[torch.Tensor, torch.Tensor]]
 
 
 class Net(nn.Module):
-    """A small residual network: [N, 3, H, W] → [N, 10]. The skip connections get quantizers of their own, as the original's guide says."""
+    """A small residual network: [N, 3, H, W] → [N, 10]. Its skip connections need quantizers of their own when it is quantized."""
 
     def __init__(self, quantize: bool = False) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class Net(nn.Module):
 
 
 def synthetic_batches(count: int, seed: int) -> Batches:
-    """`count` batches of 64 images [3, 16, 16]: ten smooth patterns, shifted, in noise strong enough that no classifier is perfect."""
+    """`count` batches of 64 images [3, 16, 16]: ten smooth patterns, shifted, in noise no classifier sees through."""
     patterns = F.interpolate(torch.randn(10, 3, 4, 4, generator=torch.Generator().manual_seed(1)), size=(16, 16), mode="bicubic")
     random = torch.Generator().manual_seed(seed)
     batches = []

@@ -162,7 +162,7 @@ def convert(
     quant_desc_input: Any = None,
     quant_desc_weight: Any = None,
 ) -> torch.nn.Module:
-    """Quantize the modules of an existing model in place, e.g. a pretrained one; torch.nn is not touched. An addition to the original.
+    """Quantize the modules of an existing model in place, e.g. a pretrained one, without touching torch.nn. The original has none.
 
     The same modules are quantized as after `initialize` with the same arguments; parameters, hooks, mode, device and sharing stay.
     Only modules of exactly the float class are converted: a subclass may have a forward pass of its own.

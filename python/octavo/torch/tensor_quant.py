@@ -1,8 +1,8 @@
 """Descriptors of quantized tensors and the functions that quantize them, by the names of NVIDIA's pytorch-quantization.
 
 A range is given as `amax`: codes cover [-amax, amax] (or [0, amax] when unsigned) in steps of amax / maxbound, where
-maxbound = 2^(bits-1+unsigned) - 1. Codes are round_half_even(x / step) by true division, as Octavo's engine computes them (docs/numerics.md);
-the deviations from the original are listed in docs/python-manual.md. Nothing here needs the compiled library.
+maxbound = 2^(bits-1+unsigned) - 1. Codes are round_half_even(x / step) by true division, as Octavo's engine computes them
+(docs/numerics.md); the deviations from the original are listed in docs/python-manual.md. Nothing here needs the compiled library.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 
 EPSILON = 2.0**-24  # the smallest positive number of fp16: a smaller amax means "all zero"
 E4M3_MAX = 448.0
-NumBits = Union[int, tuple]
+NumBits = Union[int, tuple[int, int]]
 
 
 def maxbound(num_bits: NumBits, unsigned: bool = False) -> float:
@@ -195,13 +195,15 @@ class _FakeQuant(torch.autograd.Function):
     """Quantize and dequantize; the gradient passes straight through where |x| <= amax and is zero elsewhere."""
 
     @staticmethod
-    def forward(ctx, inputs, amax, num_bits, unsigned, narrow_range):
+    def forward(
+        ctx: Any, inputs: torch.Tensor, amax: torch.Tensor, num_bits: int, unsigned: bool, narrow_range: bool
+    ) -> torch.Tensor:
         ctx.save_for_backward(inputs.abs() <= amax)
         codes, step = _codes(inputs, amax, num_bits, unsigned, narrow_range)
         return (codes * step).to(inputs.dtype)
 
     @staticmethod
-    def backward(ctx, grad_outputs):
+    def backward(ctx: Any, grad_outputs: torch.Tensor) -> Any:
         (inside,) = ctx.saved_tensors
         return torch.where(inside, grad_outputs, torch.zeros_like(grad_outputs)), None, None, None, None
 
@@ -210,7 +212,9 @@ class _Quant(torch.autograd.Function):
     """Codes and the scale that divides them back; same gradient as `_FakeQuant`, none through the scale."""
 
     @staticmethod
-    def forward(ctx, inputs, amax, num_bits, unsigned, narrow_range):
+    def forward(
+        ctx: Any, inputs: torch.Tensor, amax: torch.Tensor, num_bits: int, unsigned: bool, narrow_range: bool
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         ctx.save_for_backward(inputs.abs() <= amax)
         codes, _ = _codes(inputs, amax, num_bits, unsigned, narrow_range)
         scale = torch.where(amax <= EPSILON, torch.ones_like(amax), torch.full_like(amax, maxbound(num_bits, unsigned)) / amax)
@@ -221,7 +225,7 @@ class _Quant(torch.autograd.Function):
         return codes.to(inputs.dtype), scale
 
     @staticmethod
-    def backward(ctx, grad_outputs, grad_scale):
+    def backward(ctx: Any, grad_outputs: torch.Tensor, grad_scale: Any) -> Any:
         (inside,) = ctx.saved_tensors
         return torch.where(inside, grad_outputs, torch.zeros_like(grad_outputs)), None, None, None, None
 
@@ -230,7 +234,7 @@ class _FakeAffineQuant(torch.autograd.Function):
     """Affine quantize and dequantize over [min_range, max_range]; the gradient is zero outside."""
 
     @staticmethod
-    def forward(ctx, inputs, min_range, max_range, num_bits):
+    def forward(ctx: Any, inputs: torch.Tensor, min_range: torch.Tensor, max_range: torch.Tensor, num_bits: int) -> torch.Tensor:
         ctx.save_for_backward((inputs >= min_range) & (inputs <= max_range))
         step = (max_range - min_range) / (2.0**num_bits - 1)
         smallest, largest = -(2.0 ** (num_bits - 1)), 2.0 ** (num_bits - 1) - 1
@@ -239,7 +243,7 @@ class _FakeAffineQuant(torch.autograd.Function):
         return ((codes + offset) * step).to(inputs.dtype)
 
     @staticmethod
-    def backward(ctx, grad_outputs):
+    def backward(ctx: Any, grad_outputs: torch.Tensor) -> Any:
         (inside,) = ctx.saved_tensors
         return torch.where(inside, grad_outputs, torch.zeros_like(grad_outputs)), None, None, None
 
@@ -248,7 +252,7 @@ class _FakeE4M3(torch.autograd.Function):
     """Round to FP8 E4M3 after scaling amax to 448, and back; the gradient is zero where |x| > amax."""
 
     @staticmethod
-    def forward(ctx, inputs, amax):
+    def forward(ctx: Any, inputs: torch.Tensor, amax: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(inputs.abs() <= amax)
         values = _single(inputs)
         is_zero = amax <= EPSILON
@@ -257,7 +261,7 @@ class _FakeE4M3(torch.autograd.Function):
         return torch.where(is_zero | (values.abs() < EPSILON), torch.zeros_like(rounded), rounded).to(inputs.dtype)
 
     @staticmethod
-    def backward(ctx, grad_outputs):
+    def backward(ctx: Any, grad_outputs: torch.Tensor) -> Any:
         (inside,) = ctx.saved_tensors
         return torch.where(inside, grad_outputs, torch.zeros_like(grad_outputs)), None
 

@@ -1,7 +1,8 @@
 """Quantized modules by the names of NVIDIA's pytorch-quantization: layers, `TensorQuantizer`, `Clip`; see docs/python-manual.md."""
 
-from . import functional
-from .modules._utils import QuantInputMixin, QuantMixin
+from . import functional as functional
+from .modules._utils import QuantInputMixin as QuantInputMixin
+from .modules._utils import QuantMixin as QuantMixin
 from .modules.clip import *
 from .modules.quant_conv import *
 from .modules.quant_instancenorm import *

@@ -14,12 +14,12 @@ class _Clip(torch.autograd.Function):
     """min(max(x, low), high) with PACT's gradient: to x strictly inside, to a bound from the values it clips."""
 
     @staticmethod
-    def forward(ctx, input, low, high):
+    def forward(ctx: Any, input: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
         ctx.save_for_backward(input, low, high)
         return torch.max(torch.min(input, high), low)
 
     @staticmethod
-    def backward(ctx, grad_output):
+    def backward(ctx: Any, grad_output: torch.Tensor) -> Any:
         input, low, high = ctx.saved_tensors
         below, above = input <= low, input >= high
         for bound, needed in ((low, ctx.needs_input_grad[1]), (high, ctx.needs_input_grad[2])):
