@@ -162,14 +162,15 @@ def _as_range(value: Any, inputs: torch.Tensor) -> torch.Tensor:
     return torch.as_tensor(value, dtype=torch.float32, device=inputs.device)
 
 
-def _check(inputs: torch.Tensor, amax: torch.Tensor, unsigned: bool) -> None:
-    """ValueError for a negative range, TypeError for negative values of a tensor said to be unsigned."""
-    if is_traced():
-        return
-    if unsigned and inputs.numel() and inputs.min() < 0:
-        raise TypeError("Negative values encountered in unsigned quantization.")
-    if amax.min() < 0:
-        raise ValueError("Negative values in amax")
+def _checked_range(amax: Any, inputs: torch.Tensor, unsigned: bool) -> torch.Tensor:
+    """`_as_range`; ValueError for a negative range, TypeError for negative values of a tensor said to be unsigned."""
+    amax = _as_range(amax, inputs)
+    if not is_traced():
+        if unsigned and inputs.numel() and inputs.min() < 0:
+            raise TypeError("Negative values encountered in unsigned quantization.")
+        if amax.min() < 0:
+            raise ValueError("Negative values in amax")
+    return amax
 
 
 def step_size(amax: torch.Tensor, largest: float) -> torch.Tensor:
@@ -191,30 +192,19 @@ def _codes(
     return torch.where(is_zero, torch.zeros_like(codes), codes), step
 
 
-class _FakeQuant(torch.autograd.Function):
-    """Quantize and dequantize; the gradient passes straight through where |x| <= amax and is zero elsewhere."""
+def _pass_inside(inside: torch.Tensor, grad_outputs: torch.Tensor) -> torch.Tensor:
+    """The straight-through gradient: unchanged where `inside`, zero elsewhere."""
+    return torch.where(inside, grad_outputs, torch.zeros_like(grad_outputs))
+
+
+class TensorQuantFunction(torch.autograd.Function):
+    """Behind `tensor_quant`."""
 
     @staticmethod
     def forward(
-        ctx: Any, inputs: torch.Tensor, amax: torch.Tensor, num_bits: int, unsigned: bool, narrow_range: bool
-    ) -> torch.Tensor:
-        ctx.save_for_backward(inputs.abs() <= amax)
-        codes, step = _codes(inputs, amax, num_bits, unsigned, narrow_range)
-        return (codes * step).to(inputs.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, grad_outputs: torch.Tensor) -> Any:
-        (inside,) = ctx.saved_tensors
-        return torch.where(inside, grad_outputs, torch.zeros_like(grad_outputs)), None, None, None, None
-
-
-class _Quant(torch.autograd.Function):
-    """Codes and the scale that divides them back; same gradient as `_FakeQuant`, none through the scale."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, inputs: torch.Tensor, amax: torch.Tensor, num_bits: int, unsigned: bool, narrow_range: bool
+        ctx: Any, inputs: torch.Tensor, amax: Any, num_bits: int = 8, unsigned: bool = False, narrow_range: bool = True
     ) -> tuple[torch.Tensor, torch.Tensor]:
+        amax = _checked_range(amax, inputs, unsigned)
         ctx.save_for_backward(inputs.abs() <= amax)
         codes, _ = _codes(inputs, amax, num_bits, unsigned, narrow_range)
         scale = torch.where(amax <= EPSILON, torch.ones_like(amax), torch.full_like(amax, maxbound(num_bits, unsigned)) / amax)
@@ -226,33 +216,54 @@ class _Quant(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_outputs: torch.Tensor, grad_scale: Any) -> Any:
-        (inside,) = ctx.saved_tensors
-        return torch.where(inside, grad_outputs, torch.zeros_like(grad_outputs)), None, None, None, None
+        return _pass_inside(*ctx.saved_tensors, grad_outputs), None, None, None, None
 
 
-class _FakeAffineQuant(torch.autograd.Function):
-    """Affine quantize and dequantize over [min_range, max_range]; the gradient is zero outside."""
+class FakeTensorQuantFunction(torch.autograd.Function):
+    """Behind `fake_tensor_quant`."""
 
     @staticmethod
-    def forward(ctx: Any, inputs: torch.Tensor, min_range: torch.Tensor, max_range: torch.Tensor, num_bits: int) -> torch.Tensor:
-        ctx.save_for_backward((inputs >= min_range) & (inputs <= max_range))
-        step = (max_range - min_range) / (2.0**num_bits - 1)
-        smallest, largest = -(2.0 ** (num_bits - 1)), 2.0 ** (num_bits - 1) - 1
-        offset = torch.round(min_range / step) - smallest
-        codes = torch.clamp(torch.round(_single(inputs) / step) - offset, smallest, largest)
+    def forward(
+        ctx: Any, inputs: torch.Tensor, amax: Any, num_bits: int = 8, unsigned: bool = False, narrow_range: bool = True
+    ) -> torch.Tensor:
+        amax = _checked_range(amax, inputs, unsigned)
+        ctx.save_for_backward(inputs.abs() <= amax)
+        codes, step = _codes(inputs, amax, num_bits, unsigned, narrow_range)
+        return (codes * step).to(inputs.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, grad_outputs: torch.Tensor) -> Any:
+        return _pass_inside(*ctx.saved_tensors, grad_outputs), None, None, None, None
+
+
+class FakeAffineTensorQuantFunction(torch.autograd.Function):
+    """Behind `fake_affine_tensor_quant`."""
+
+    @staticmethod
+    def forward(ctx: Any, inputs: torch.Tensor, min_range: Any, max_range: Any, num_bits: int = 8) -> torch.Tensor:
+        low, high = _as_range(min_range, inputs), _as_range(max_range, inputs)
+        if not is_traced() and not bool((low < high).all()):
+            raise ValueError(f"fake_affine_tensor_quant: min_range {min_range} must be below max_range {max_range}")
+        ctx.save_for_backward((inputs >= low) & (inputs <= high))
+        step = (high - low) / (2.0**num_bits - 1)
+        lowest, largest = -(2.0 ** (num_bits - 1)), 2.0 ** (num_bits - 1) - 1
+        offset = torch.round(low / step) - lowest
+        codes = torch.clamp(torch.round(_single(inputs) / step) - offset, lowest, largest)
         return ((codes + offset) * step).to(inputs.dtype)
 
     @staticmethod
     def backward(ctx: Any, grad_outputs: torch.Tensor) -> Any:
-        (inside,) = ctx.saved_tensors
-        return torch.where(inside, grad_outputs, torch.zeros_like(grad_outputs)), None, None, None
+        return _pass_inside(*ctx.saved_tensors, grad_outputs), None, None, None
 
 
-class _FakeE4M3(torch.autograd.Function):
-    """Round to FP8 E4M3 after scaling amax to 448, and back; the gradient is zero where |x| > amax."""
+class ScaledE4M3Function(torch.autograd.Function):
+    """Behind `scaled_e4m3`."""
 
     @staticmethod
-    def forward(ctx: Any, inputs: torch.Tensor, amax: torch.Tensor) -> torch.Tensor:
+    def forward(ctx: Any, inputs: torch.Tensor, amax: Any = None, E: int = 4, M: int = 3) -> torch.Tensor:
+        if (E, M) != (4, 3):
+            raise NotImplementedError(f"only E=4, M=3 is supported, not E={E}, M={M}")
+        amax = _checked_range(E4M3_MAX if amax is None else amax, inputs, False)
         ctx.save_for_backward(inputs.abs() <= amax)
         values = _single(inputs)
         is_zero = amax <= EPSILON
@@ -262,8 +273,7 @@ class _FakeE4M3(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad_outputs: torch.Tensor) -> Any:
-        (inside,) = ctx.saved_tensors
-        return torch.where(inside, grad_outputs, torch.zeros_like(grad_outputs)), None
+        return _pass_inside(*ctx.saved_tensors, grad_outputs), None, None, None
 
 
 def tensor_quant(
@@ -274,9 +284,7 @@ def tensor_quant(
     amax: range, broadcast against `inputs`; 2^-24 or less gives code 0 and scale 1.
     Raises ValueError for a negative amax or a scale beyond fp16 when inputs are half, TypeError for negative values when unsigned.
     """
-    amax = _as_range(amax, inputs)
-    _check(inputs, amax, unsigned)
-    return _Quant.apply(inputs, amax, num_bits, unsigned, narrow_range)
+    return TensorQuantFunction.apply(inputs, amax, num_bits, unsigned, narrow_range)
 
 
 def fake_tensor_quant(
@@ -288,12 +296,11 @@ def fake_tensor_quant(
     none to amax.
     Raises ValueError for a negative amax, TypeError for negative values when unsigned.
     """
-    amax = _as_range(amax, inputs)
-    _check(inputs, amax, unsigned)
-    return _FakeQuant.apply(inputs, amax, num_bits, unsigned, narrow_range)
+    return FakeTensorQuantFunction.apply(inputs, amax, num_bits, unsigned, narrow_range)
 
 
 legacy_fake_tensor_quant = fake_tensor_quant
+LegacyFakeTensorQuantFunction = FakeTensorQuantFunction
 
 
 def fake_affine_tensor_quant(inputs: torch.Tensor, min_range: Any, max_range: Any, num_bits: int = 8) -> torch.Tensor:
@@ -301,10 +308,7 @@ def fake_affine_tensor_quant(inputs: torch.Tensor, min_range: Any, max_range: An
 
     Gradient: straight through inside the range, zero outside. Raises ValueError unless min_range < max_range.
     """
-    low, high = _as_range(min_range, inputs), _as_range(max_range, inputs)
-    if not is_traced() and not bool((low < high).all()):
-        raise ValueError(f"fake_affine_tensor_quant: min_range {min_range} must be below max_range {max_range}")
-    return _FakeAffineQuant.apply(inputs, low, high, num_bits)
+    return FakeAffineTensorQuantFunction.apply(inputs, min_range, max_range, num_bits)
 
 
 def scaled_e4m3(inputs: torch.Tensor, amax: Any = None, E: int = 4, M: int = 3) -> torch.Tensor:
@@ -312,8 +316,4 @@ def scaled_e4m3(inputs: torch.Tensor, amax: Any = None, E: int = 4, M: int = 3) 
 
     Raises NotImplementedError for other formats, ValueError for a negative amax.
     """
-    if (E, M) != (4, 3):
-        raise NotImplementedError(f"only E=4, M=3 is supported, not E={E}, M={M}")
-    amax = _as_range(E4M3_MAX if amax is None else amax, inputs)
-    _check(inputs, amax, False)
-    return _FakeE4M3.apply(inputs, amax)
+    return ScaledE4M3Function.apply(inputs, amax, E, M)

@@ -10,7 +10,7 @@ import torch
 from ..tensor_quant import is_traced
 
 
-class _Clip(torch.autograd.Function):
+class ClipFunction(torch.autograd.Function):
     """min(max(x, low), high) with PACT's gradient: to x strictly inside, to a bound from the values it clips."""
 
     @staticmethod
@@ -52,7 +52,7 @@ def clip(input: torch.Tensor, clip_value_min: Any, clip_value_max: Any) -> torch
         return torch.onnx.ops.symbolic("Clip", (input, low, high), dtype=input.dtype, shape=input.shape)
     if is_traced():
         return torch.clamp(input, low, high)
-    return _Clip.apply(input, low, high)
+    return ClipFunction.apply(input, low, high)
 
 
-__all__ = ["clip"]
+__all__ = ["ClipFunction", "clip"]

@@ -8,6 +8,7 @@ import pytest
 torch = pytest.importorskip("torch")
 from octavo.torch import nn as quant_nn  # noqa: E402
 from octavo.torch import quant_modules  # noqa: E402
+from octavo.torch.nn.modules import _utils  # noqa: E402
 from octavo.torch.quant_modules import QuantModuleReplacementHelper  # noqa: E402
 from octavo.torch.tensor_quant import QuantDescriptor  # noqa: E402
 
@@ -198,6 +199,31 @@ def test_convert__transformer_layer__fast_path_does_not_skip_quantizers():
         after = layer(x)
     assert type(layer.linear1) is quant_nn.QuantLinear and type(layer.self_attn.out_proj) is not quant_nn.QuantLinear
     assert (before - after).abs().max() > 1e-3
+
+
+def test_default_map__scripts_that_convert_by_hand__work():
+    """The pattern many ported scripts have: a new object of the quantized class with the float module's attributes."""
+
+    def transfer(module, quant_class):
+        quant = quant_class.__new__(quant_class)
+        for name, value in vars(module).items():
+            setattr(quant, name, value)
+
+        def __init__(self):
+            if isinstance(self, _utils.QuantInputMixin):
+                self.init_quantizer(_utils.pop_quant_desc_in_kwargs(self.__class__, input_only=True))
+            else:
+                self.init_quantizer(*_utils.pop_quant_desc_in_kwargs(self.__class__))
+
+        __init__(quant)
+        return quant
+
+    model, x = small_model().eval(), torch.randn(2, 3, 8, 8)
+    classes = {getattr(entry.orig_mod, entry.mod_name): entry.replace_mod for entry in quant_modules._DEFAULT_QUANT_MAP}
+    for index, module in enumerate(model):
+        if type(module) in classes:
+            model[index] = transfer(module, classes[type(module)])
+    assert torch.equal(model(x), quant_modules.convert(small_model().eval())(x))
 
 
 def test_revert__gives_the_float_model_back():

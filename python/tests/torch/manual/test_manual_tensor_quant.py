@@ -228,6 +228,21 @@ def test_scaled_e4m3__values__are_the_formats():
     assert tensor_quant.scaled_e4m3(x, torch.tensor(0.0)).abs().max() == 0
 
 
+def test_function_classes__apply__equals_functions():
+    x, amax = random_tensor(11, 50), torch.tensor(1.1)
+    for function in (tensor_quant.FakeTensorQuantFunction, tensor_quant.LegacyFakeTensorQuantFunction):
+        assert torch.equal(function.apply(x, amax), tensor_quant.fake_tensor_quant(x, amax))
+        assert torch.equal(function.apply(x, amax, 4, False, False), tensor_quant.fake_tensor_quant(x, amax, 4, False, False))
+    assert torch.equal(tensor_quant.TensorQuantFunction.apply(x, amax)[0], tensor_quant.tensor_quant(x, amax)[0])
+    low, high = torch.tensor(-1.0), torch.tensor(2.0)
+    expected = tensor_quant.fake_affine_tensor_quant(x, low, high)
+    assert torch.equal(tensor_quant.FakeAffineTensorQuantFunction.apply(x, low, high), expected)
+    assert torch.equal(tensor_quant.ScaledE4M3Function.apply(x, amax), tensor_quant.scaled_e4m3(x, amax))
+    leaf = x.clone().requires_grad_()
+    tensor_quant.FakeTensorQuantFunction.apply(leaf, amax).sum().backward()
+    assert torch.equal(leaf.grad, (x.abs() <= amax).float())
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_fake_tensor_quant__gpu__equals_cpu():
     x, amax = random_tensor(10, 64, 64), torch.rand(64, 1) + 0.1

@@ -12,6 +12,7 @@ import torch
 
 from ... import calib
 from ...tensor_quant import (
+    QUANT_DESC_8BIT_PER_TENSOR,
     QuantDescriptor,
     code_limits,
     fake_tensor_quant,
@@ -80,7 +81,7 @@ class TensorQuantizer(torch.nn.Module):
 
     def __init__(
         self,
-        quant_desc: QuantDescriptor = QuantDescriptor(),
+        quant_desc: QuantDescriptor = QUANT_DESC_8BIT_PER_TENSOR,
         disabled: bool = False,
         if_quant: bool = True,
         if_clip: bool = False,
