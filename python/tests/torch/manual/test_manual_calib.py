@@ -67,6 +67,18 @@ def test_histogram__counts__equal_numpy():
         assert edges[0] == 0 and edges[-1] == np.abs(tensor("normal").numpy()).max() and len(edges) == 101
 
 
+@pytest.mark.parametrize("largest", [1.0, 3.1415927, 1e-3, 777.77])
+def test_histogram__values_on_edges__fall_where_numpy_puts_them(largest):
+    calibrator = calib.HistogramCalibrator(8, None, False)
+    calibrator.collect(torch.tensor([largest]))
+    edges = calibrator._calib_bin_edges.numpy()
+    x = np.concatenate((edges, np.nextafter(edges[1:], np.float32(0)), np.nextafter(edges[:-1], np.float32(1e9))))
+    calibrator.collect(torch.from_numpy(x))
+    expected = np.histogram(x, bins=edges)[0]
+    expected[-1] += 1
+    np.testing.assert_array_equal(calibrator._calib_hist.numpy(), expected)
+
+
 def test_histogram__growth__appends_bins_and_loses_nothing():
     x, y = tensor("normal"), 3.3 * tensor("normal", 1)
     results = []
