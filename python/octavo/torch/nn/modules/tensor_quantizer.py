@@ -42,13 +42,6 @@ def _channel_axis(amax: torch.Tensor, dim: int) -> Optional[int]:
     return dim - amax.dim() + long_axes[0]
 
 
-def _constant(tensor: torch.Tensor) -> torch.Tensor:
-    """The value of a buffer as a constant of the graph torch.jit is recording."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", torch.jit.TracerWarning)
-        return torch.tensor(tensor.tolist(), dtype=torch.float32, device=tensor.device)
-
-
 def _graph_fake_quant(
     inputs: torch.Tensor, amax: torch.Tensor, is_fixed: bool, num_bits: int, unsigned: bool, narrow_range: bool
 ) -> torch.Tensor:
@@ -56,12 +49,15 @@ def _graph_fake_quant(
     from ..._fake_quant import fake_quant
 
     smallest, largest = code_limits(num_bits, unsigned, narrow_range)
-    axis = _channel_axis(amax, inputs.dim())
-    step = step_size(amax.reshape(() if axis is None else (-1,)).float(), largest)
-    if is_fixed and torch.jit.is_tracing():
-        step = _constant(step)  # torch.jit would record the division, and the scale would be no initializer
-        return fake_quant(inputs, step, _constant(torch.zeros(step.shape)), smallest, largest, axis)
-    return fake_quant(inputs, step, torch.zeros_like(step), smallest, largest, axis)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # the range's shape and values are constants indeed
+        axis = _channel_axis(amax, inputs.dim())
+        step = step_size(amax.reshape(() if axis is None else (-1,)).float(), largest)
+        zero = torch.zeros_like(step)
+        if is_fixed and torch.jit.is_tracing():
+            # torch.jit would record the division, and the scale would be no initializer.
+            step, zero = (torch.tensor(value.tolist(), dtype=torch.float32, device=value.device) for value in (step, zero))
+    return fake_quant(inputs, step, zero, smallest, largest, axis)
 
 
 class TensorQuantizer(torch.nn.Module):
