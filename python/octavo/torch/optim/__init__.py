@@ -1,0 +1,5 @@
+"""Helpers for optimizers."""
+
+from . import helper
+
+__all__ = ["helper"]
