@@ -166,7 +166,7 @@ class EncoderLayer(nn.Module):
 
     def __init__(self, source: nn.TransformerEncoderLayer) -> None:
         super().__init__()
-        self.self_attn = Attention(source.self_attn)
+        self.self_attn = source.self_attn if isinstance(source.self_attn, Attention) else Attention(source.self_attn)
         for name in ("linear1", "linear2", "norm1", "norm2", "dropout", "dropout1", "dropout2"):
             setattr(self, name, getattr(source, name))
         self.norm_first, self.activation = source.norm_first, source.activation

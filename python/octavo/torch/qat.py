@@ -90,8 +90,8 @@ class Sensitivity(list[LayerCost]):
     def __str__(self) -> str:
         width = max([len("quantizer"), *(len(row.name) for row in self)])
         lines = [f"{'quantizer':{width}}  {'kind':10}  bits      score       drop"]
-        lines += [f"{row.name:{width}}  {row.kind:10}  {row.bits:4d}  {row.score:9.4f}  {row.drop:9.4f}" for row in self]
-        lines.append(f"float {self.float_score:.4f}, all quantized {self.quantized_score:.4f}")
+        lines += [f"{row.name:{width}}  {row.kind:10}  {row.bits:4d}  {row.score:9.4g}  {row.drop:9.4g}" for row in self]
+        lines.append(f"float {self.float_score:.4g}, all quantized {self.quantized_score:.4g}")
         return "\n".join(lines)
 
 

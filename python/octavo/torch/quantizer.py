@@ -148,6 +148,7 @@ class WeightQuantizer(Quantizer):
                 error = (((rows / s).round().clamp(self.qmin, self.qmax) * s - rows) ** 2).sum(1)
                 better = error < least
                 least, best = torch.where(better, error, least), torch.where(better, start * share, best)
+            best = torch.where(top > 0, best, torch.ones_like(best))
         self.set_scale(best if self.axis is not None else best[0])
 
     def forward(self, weight: Tensor) -> Tensor:
