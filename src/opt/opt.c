@@ -18,6 +18,7 @@ static const oct_pass passes[] = {
     {"pad", "move zero padding into the convolution", OCT_OPT_EXPORT, oct_pass_pad},
     {"batch_norm", "fold BatchNormalization into the weights before it", OCT_OPT_EXPORT, oct_pass_batch_norm},
     {"patterns", "recognise SiLU, hard-swish and GELU", OCT_OPT_EXPORT, oct_pass_patterns},
+    {"turn", "transpose constant codes under their DequantizeLinear", OCT_OPT_QDQ, oct_pass_turn},
     {"lift", "put the scales of Q and DQ onto the code tensors", OCT_OPT_QDQ, oct_pass_lift},
     {"share", "one QuantizeLinear a tensor and scale", OCT_OPT_QDQ, oct_pass_share},
     {"bias", "bias sum into the matrix product before it", OCT_OPT_QDQ, oct_pass_bias},

@@ -10,7 +10,7 @@ typedef oct_status oct_pass_fn(const oct_opt *opt, int64_t *changes);
 
 oct_pass_fn oct_pass_identity, oct_pass_fold, oct_pass_shapes, oct_pass_batch_norm, oct_pass_pad, oct_pass_patterns, oct_pass_lift, oct_pass_share,
     oct_pass_q_early, oct_pass_dq_late, oct_pass_collapse, oct_pass_form_weighted, oct_pass_form_elementwise, oct_pass_inner, oct_pass_bias, oct_pass_fold_dq,
-    oct_pass_activation, oct_pass_residual, oct_pass_explain, oct_pass_unary_codes;
+    oct_pass_activation, oct_pass_residual, oct_pass_explain, oct_pass_unary_codes, oct_pass_turn;
 
 /* A value held as float constant; NULL otherwise. *count gets its number of elements. */
 static inline const float *oct_const_f32(const oct_value *v, int64_t *count)

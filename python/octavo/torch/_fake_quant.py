@@ -11,6 +11,8 @@ from typing import Any, Optional
 import torch
 from torch import Tensor
 
+from .._errors import UnsupportedError
+
 
 def along_axis(values: Tensor, rank: int, axis: Optional[int]) -> Tensor:
     """A list of values shaped so that it broadcasts along an axis of a tensor of this rank."""
@@ -84,6 +86,10 @@ def is_exporting() -> bool:
 
 
 def _export(x: Tensor, scale: Tensor, zero: Tensor, qmin: int, qmax: int, axis: Optional[int]) -> Tensor:
+    if qmax - qmin > 255:
+        raise UnsupportedError(f"codes {qmin} to {qmax} have no 8-bit form in ONNX")
+    if x.dtype != torch.float32:
+        return _export(x.float(), scale, zero, qmin, qmax, axis).to(x.dtype)
     signed = qmin < 0
     codes = torch.int8 if signed else torch.uint8
     scale = scale.detach().float()
@@ -94,7 +100,11 @@ def _export(x: Tensor, scale: Tensor, zero: Tensor, qmin: int, qmax: int, axis: 
         low = (qmin - zero.float()) * scale
         high = (qmax - zero.float()) * scale
         if scale.dim() == 0:
-            x = torch.clamp(x, low.item(), high.item()) if not _is_dynamo_export() else torch.minimum(torch.maximum(x, low), high)
+            # Not as minimum and maximum: dynamo's optimizer loses a limit where two of them share an input.
+            if _is_dynamo_export():
+                x = torch.onnx.ops.symbolic("Clip", (x, low, high), dtype=x.dtype, shape=x.shape)
+            else:
+                x = torch.clamp(x, low.item(), high.item())
         else:
             x = torch.minimum(torch.maximum(x, along_axis(low, x.dim(), axis)), along_axis(high, x.dim(), axis))
     if scale.dim() == 0:

@@ -91,6 +91,15 @@ def test_narrow_grids_are_clipped_for_any_engine(dynamo, tmp_path):
     assert np.abs(y - wanted).max() < 0.1 * np.abs(wanted).max()
 
 
+def test_narrow_quantizers_may_share_an_input(tmp_path):
+    """Dynamo's optimizer once lost a limit of the grid here."""
+    needs(True)
+    ids = torch.randint(0, 50, (4, 8), generator=torch.Generator().manual_seed(0))
+    for config in ("w4a4", "w4a8"):
+        model = oq.calibrate(oq.prepare(trained(Transformer()), config, ids), [ids], "max")
+        assert oq.export_onnx(model, ids, tmp_path / "m.onnx", dynamo=True).same_answer == 1
+
+
 def test_bn_kept_in_training_is_folded_at_export(tmp_path):
     model, x = ready(config=oq.QuantConfig(fold_bn=False))
     assert oq.export_onnx(model, x, tmp_path / "m.onnx").worst_share < 0.02
