@@ -4,7 +4,7 @@
 Float training, histogram calibration by several methods, fine-tuning (QAT) and ONNX export, with a table at the end. Data are
 synthetic images, or CIFAR-10 in class folders with --data-dir (needs torchvision):
 
-    python examples/port_from_pytorch_quantization.py [--data-dir DIR] [--onnx FILE] [--seed N]
+    python examples/port_from_pytorch_quantization.py [--data-dir DIR] [--onnx FILE] [--seed N] [--threads N]
 """
 
 from __future__ import annotations
@@ -173,12 +173,14 @@ def main() -> None:
     parser.add_argument("--data-dir", help="directory with train/ and test/, one folder per class; synthetic images without it")
     parser.add_argument("--onnx", default="ported.onnx", help="file to export to")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1, help="PyTorch's threads; the layers are too small to gain from more")
     options = parser.parse_args()
+    torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     np.random.seed(options.seed)
     if options.data_dir:
-        train_data = folder_batches(os.path.join(options.data_dir, "train"), 100, options.seed)
-        test_data = folder_batches(os.path.join(options.data_dir, "test"), 30, options.seed)
+        train_data = folder_batches(os.path.join(options.data_dir, "train"), 75, options.seed)
+        test_data = folder_batches(os.path.join(options.data_dir, "test"), 20, options.seed)
     else:
         train_data, test_data = synthetic_batches(60, 2), synthetic_batches(40, 3)
 

@@ -127,6 +127,16 @@ def test_export__kinds_of_quantizers__same_values(tmp_path, options):
 
 
 @pytest.mark.parametrize("options", EXPORTERS[:1] + EXPORTERS[2:3])
+def test_export__half_input__is_computed_in_fp32(tmp_path, options):
+    model, x = (
+        Side(QuantDescriptor(amax=1.0), QuantDescriptor(axis=1, amax=np.float32([[0.5, 1.0, 2.0]]))).half(),
+        torch.randn(40, 3).half(),
+    )
+    export(model, x, tmp_path / "m.onnx", **options)
+    np.testing.assert_array_equal(run(tmp_path / "m.onnx", x), model(x).numpy())
+
+
+@pytest.mark.parametrize("options", EXPORTERS[:1] + EXPORTERS[2:3])
 def test_export__lstm__equals_pytorch(tmp_path, options):
     class Last(torch.nn.Module):
         def __init__(self):
@@ -158,6 +168,9 @@ def test_export__several_axes_and_float_formats__raise(tmp_path):
     with quant_modules.enable_onnx_export():
         with pytest.raises(TypeError, match="several axes"):
             quant_nn.TensorQuantizer(QuantDescriptor(axis=(0, 1)))(x)
+        for num_bits in (0, 9, 16):
+            with pytest.raises(NotImplementedError, match=f"{num_bits} bits has no ONNX export"):
+                quant_nn.TensorQuantizer(QuantDescriptor(num_bits=num_bits))(x)
         with pytest.raises(NotImplementedError, match="E4M3"):
             quant_nn.TensorQuantizer(QuantDescriptor(num_bits=(4, 3)))(x)
 

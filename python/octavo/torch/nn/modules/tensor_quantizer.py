@@ -23,6 +23,7 @@ from ...tensor_quant import (
     tensor_quant,
 )
 from ...utils.reduce_amax import amax_except
+from .. import functional as QF
 from .clip import Clip
 
 __all__ = ["TensorQuantizer"]
@@ -49,15 +50,23 @@ def _graph_fake_quant(
     from ..._fake_quant import fake_quant
 
     smallest, largest = code_limits(num_bits, unsigned, narrow_range)
+    full = (0, 255) if unsigned else (-128, 127)
+    if largest <= 0 or smallest < full[0] or largest > full[1]:
+        raise NotImplementedError(f"a quantizer of {num_bits} bits has no ONNX export: its codes must fit 8 bits")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", torch.jit.TracerWarning)  # the range's shape and values are constants indeed
         axis = _channel_axis(amax, inputs.dim())
         step = step_size(amax.reshape(() if axis is None else (-1,)).float(), largest)
-        zero = torch.zeros_like(step)
+        parts = (step, torch.zeros_like(step), smallest * step, largest * step)
         if is_fixed and torch.jit.is_tracing():
-            # torch.jit would record the division, and the scale would be no initializer.
-            step, zero = (torch.tensor(value.tolist(), dtype=torch.float32, device=value.device) for value in (step, zero))
-    return fake_quant(inputs, step, zero, smallest, largest, axis)
+            # torch.jit would record the arithmetic, and the scale would be no initializer.
+            parts = tuple(torch.tensor(part.tolist(), dtype=torch.float32, device=part.device) for part in parts)
+    step, zero, low, high = parts
+    values = inputs.float()
+    if axis is None and (smallest, largest) != full:
+        # Clipped to the narrow grid, values get the same codes on the 8-bit one; said by QF.clip, which survives shared inputs.
+        values, (smallest, largest) = QF.clip(values, low, high), full
+    return fake_quant(values, step, zero, smallest, largest, axis).to(inputs.dtype)
 
 
 class TensorQuantizer(torch.nn.Module):
