@@ -469,9 +469,31 @@ static void shapes__known_contents__become_a_constant(void **state)
     oct_graph_destroy(g);
 }
 
+static void turn__transposed_codes_of_a_weight__codes_turned_and_axis_moved(void **state)
+{
+    static const uint8_t codes_2x3[] = {1, 2, 3, 4, 5, 6}, want[] = {1, 4, 2, 5, 3, 6};
+    const int64_t dims[2] = {2, 3}, xs[3] = {1, 4, 3};
+    const float scales[2] = {0.5f, 0.25f};
+    oct_graph *g = graph();
+    oct_value *w;
+    OK(oct_value_const(g, "w", OCT_U8, 2, dims, codes_2x3, &w));
+    oct_value *real = op(g, OCT_OP_DEQUANTIZE, "real", w, f32(g, "s", 1, two, scales), NULL);
+    OK(oct_node_set_int(g, real->producer, "axis", 0));
+    output(g, op(g, OCT_OP_MATMUL, "y", input(g, "x", OCT_F32, 3, xs), op(g, OCT_OP_TRANSPOSE, "t", real, NULL, NULL), NULL));
+    assert_int_equal(run(g, "turn"), 1);
+    const oct_node *dq = oct_value_find(g, "t")->producer;
+    assert_int_equal(dq->op, OCT_OP_DEQUANTIZE);
+    assert_int_equal(oct_node_int(dq, "axis", 1), 1);
+    assert_int_equal(dq->inputs[0]->shape.dim[0], 3);
+    assert_memory_equal(dq->inputs[0]->data, want, sizeof want);
+    assert_int_equal(run(g, "turn"), 0);
+    oct_graph_destroy(g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(turn__transposed_codes_of_a_weight__codes_turned_and_axis_moved),
         cmocka_unit_test(dq_late__each_commuting_operator__moves_codes),
         cmocka_unit_test(q_early__each_commuting_operator__reads_codes),
         cmocka_unit_test(q_early__other_pad_value__stays),
