@@ -58,7 +58,7 @@ def main():
     table = oq.analyze(quantized, closeness)
     print("\n".join(str(table).splitlines()[:9]))
     if a.plot:
-        oq.plot_ranges(quantized, a.plot)
+        oq.plot_ranges(quantized, a.plot, data[:2])
         print(f"picture: {a.plot}")
 
 

@@ -140,7 +140,8 @@ def _weights_off(model: nn.Module) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _all_off(model: nn.Module) -> Iterator[None]:
+def all_off(model: nn.Module) -> Iterator[None]:
+    """All quantizers pass values unchanged, for a while."""
     states = [(q, q.enabled) for q in quantizers(model).values()]
     for q, _ in states:
         q.enabled = False
@@ -229,7 +230,7 @@ def _choose(
 ) -> None:
     readers = _readers(model)
     scores = {name: _Scores(_candidates(observer, activations[name]), readers.get(name, [])) for name, observer in seen.items()}
-    with evaluating(model), _all_off(model):
+    with evaluating(model), all_off(model):
         hooks = [activations[name].register_forward_pre_hook(score) for name, score in scores.items()]
         try:
             wanted = [_first(call(model, batch)) for batch in kept]

@@ -280,6 +280,14 @@ def test_autocast_and_compile(ready):
 
 def test_plot_ranges(ready, tmp_path):
     pytest.importorskip("matplotlib")
-    figure = oq.plot_ranges(ready, tmp_path / "ranges.png")
-    assert len(figure.axes) == 2 and (tmp_path / "ranges.png").stat().st_size > 5000
+    figure = oq.plot_ranges(ready, tmp_path / "ranges.png", [images(4)])
+    assert len(figure.axes) == 3 and (tmp_path / "ranges.png").stat().st_size > 5000
     assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == names(ready)
+    # Errors of 8 bits: the input's in decibels against NumPy's.
+    x, q = images(4), ready.x_quantizer
+    error = x - (torch.clamp(torch.round(x / q.scale) + q.zero, 0, 255) - q.zero) * q.scale
+    wanted = 10 * np.log10((x**2).sum().item() / (error**2).sum().item())
+    bars = dict(zip([t.get_text() for t in figure.axes[2].get_yticklabels()], [bar.get_width() for bar in figure.axes[2].patches]))
+    assert "x_quantizer" not in bars or abs(bars["x_quantizer"] - wanted) < 0.01
+    assert all(25 < bar < 80 for bar in bars.values())
+    assert len(oq.plot_ranges(ready).axes) == 3
