@@ -15,7 +15,7 @@ IO = {"float": 0, "codes": 1, "pixels": 2, "pixels_nhwc": 3}
 Shape = Sequence[int]
 
 
-@core.ffi.def_extern()  # type: ignore[misc]
+@core.ffi.def_extern()  # type: ignore[untyped-decorator]
 def oct_py_build_progress(user: Any, what: Any, done: int, total: int) -> None:
     core.ffi.from_handle(user)(core.text(what), done, total)
 
@@ -73,7 +73,8 @@ class _Builder:
         return core.ffi.gc(out[0], core.lib.oct_plan_destroy)
 
     def report(self) -> dict[str, Any]:
-        return json.loads(core.take_text(core.lib.oct_builder_report_json, self.handle))
+        found: dict[str, Any] = json.loads(core.take_text(core.lib.oct_builder_report_json, self.handle))
+        return found
 
 
 def make_plan(model: Model, ranges: Any = None, **options: Any) -> Any:

@@ -205,7 +205,7 @@ class Verdict:
     cosine: float
 
 
-@core.ffi.def_extern()  # type: ignore[misc]
+@core.ffi.def_extern()  # type: ignore[untyped-decorator]
 def oct_py_eval_progress(user: Any, done: int, total: int) -> None:
     core.ffi.from_handle(user)(done, total)
 

@@ -65,13 +65,15 @@ class Model:
 
     def info(self, passes: bool = False) -> dict[str, Any]:
         """What `octavo info --json` tells: inputs, outputs, ops, params, macs, opset, layers."""
-        return json.loads(self._native.take_text(self._native.lib.oct_model_info_json, self._handle, passes))
+        found: dict[str, Any] = json.loads(self._native.take_text(self._native.lib.oct_model_info_json, self._handle, passes))
+        return found
 
     def lint(self, batch: int = 0) -> list[dict[str, Any]]:
         """What is wrong or wasteful, as `octavo inspect --lint` tells it; [] when nothing is."""
         options = core.ffi.new("oct_build_options *")
         options.batch = batch
-        return json.loads(core.take_text(core.lib.oct_model_lint_json, self._handle, options))
+        found: list[dict[str, Any]] = json.loads(core.take_text(core.lib.oct_model_lint_json, self._handle, options))
+        return found
 
 
 class Plan:
@@ -104,11 +106,13 @@ class Plan:
 
     def inspect(self) -> dict[str, Any]:
         """Steps, precisions, reasons and memory, as `octavo inspect --json` tells them."""
-        return json.loads(core.take_text(core.lib.oct_plan_inspect_json, self._handle))
+        found: dict[str, Any] = json.loads(core.take_text(core.lib.oct_plan_inspect_json, self._handle))
+        return found
 
     def lint(self) -> list[dict[str, Any]]:
         """What is wrong or wasteful; [] when nothing is."""
-        return json.loads(core.take_text(core.lib.oct_plan_lint_json, self._handle))
+        found: list[dict[str, Any]] = json.loads(core.take_text(core.lib.oct_plan_lint_json, self._handle))
+        return found
 
 
 class Ranges(Mapping[str, Range]):
