@@ -29,7 +29,7 @@ def main():
         print("pip install ./python failed\n0 passed, 1 failed, 0 skipped")
         return 1
     # Not from python/, whose package has no compiled modules.
-    command = [sys.executable, "-m", "pytest", "-q", "-rs", "--durations=10", str(ROOT / "python" / "tests"), *sys.argv[2:]]
+    command = [sys.executable, "-m", "pytest", "-q", "-rfE", "--durations=10", "-W", "ignore", str(ROOT / "python" / "tests"), *sys.argv[2:]]
     p = subprocess.run(command, capture_output=True, text=True, cwd=ROOT / "build")
     print(p.stdout[-15000:], p.stderr[-5000:])
     counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|error)", p.stdout.strip().rsplit("\n", 1)[-1])}

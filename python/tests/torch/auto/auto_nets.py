@@ -70,8 +70,8 @@ def trained(model, seed=0):
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for p in model.parameters():
-            if p.dim() > 1:
-                p.copy_(torch.randn(p.shape, generator=generator) / p[0].numel() ** 0.5)
+            spread = 1 / p[0].numel() ** 0.5 if p.dim() > 1 else 0.1
+            p.copy_(torch.randn(p.shape, generator=generator) * spread)
         for module in model.modules():
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 module.running_mean.copy_(torch.randn(module.running_mean.shape, generator=generator) * 0.3)

@@ -78,7 +78,7 @@ def test_ranges_of_all_tensors_are_near_octavo_calibrate(tmp_path):
     np.testing.assert_allclose(found, wanted, rtol=1e-5)
 
 
-@pytest.mark.parametrize("method", ["auto", "max", "mse", "entropy", "percentile"])
+@pytest.mark.parametrize("method", ["auto", "max", "mse", "percentile"])
 def test_calibrated_model_is_near_float(method):
     model = trained(ResNet())
     x = images(32, 1)
@@ -195,17 +195,17 @@ def test_training_moves_what_it_should(scales):
     x, y = images(32, 2), torch.arange(32) % 10
     model = oq.calibrate(oq.prepare(trained(ResNet()), oq.QuantConfig(oq.LayerConfig(weight_bits=4, activation_bits=4), scales=scales), x), [x])
     before = {k: v.clone() for k, v in model.state_dict().items() if "extra" not in k}
-    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], 0.01)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], 0.1)
     losses = []
     model.train()
-    for _ in range(12):
+    for _ in range(30):
         loss = nn.functional.cross_entropy(model(x), y)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
     after = model.state_dict()
-    assert losses[-1] < losses[0] and not torch.equal(after["stem.weight"], before["stem.weight"])
+    assert losses[-1] < losses[0] - 0.01 and not torch.equal(after["stem.weight"], before["stem.weight"])
     moved = {k for k in before if k.endswith("scale") and not torch.equal(before[k], after[k])}
     if scales == "calibrated":
         assert not moved
