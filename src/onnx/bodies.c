@@ -40,18 +40,24 @@ static void add_normalise(oct_body *b, const char *v, int from, int to)
     oct_body_add(b, "); e=Add(w,$epsilon:1e-5); r=Sqrt(e); z=Div(d,r); ");
 }
 
+/* y0 = v times x1 plus x2, both by channel. */
+static void add_channel_affine(oct_body *b, const char *v, int rank)
+{
+    for (int i = 1; i <= 2; i++) {
+        oct_body_add(b, "s%d=Unsqueeze(x%d,", i, i);
+        oct_body_add_axes(b, 1, rank - 1);
+        oct_body_add(b, "); ");
+    }
+    oct_body_add(b, "t2=Mul(%s,s1); y0=Add(t2,s2)", v);
+}
+
 oct_status oct_body_instance_norm(const oct_node *n, const char *op_type, int64_t opset, char body[OCT_BODY_TEXT])
 {
     oct_body b = {.text = body};
     int rank;
     OCT_TRY(rank_of(n, op_type, 3, &rank));
     add_normalise(&b, "x0", 2, rank);
-    for (int i = 1; i <= 2; i++) {
-        oct_body_add(&b, "s%d=Unsqueeze(x%d,", i, i);
-        oct_body_add_axes(&b, 1, rank - 1);
-        oct_body_add(&b, "); ");
-    }
-    oct_body_add(&b, "t=Mul(z,s1); y0=Add(t,s2)");
+    add_channel_affine(&b, "z", rank);
     return OCT_OK;
 }
 
@@ -68,12 +74,7 @@ oct_status oct_body_group_norm(const oct_node *n, const char *op_type, int64_t o
         return OCT_OK;
     }
     oct_body_add(&b, "k=Reshape(z,t); ");
-    for (int i = 1; i <= 2; i++) {
-        oct_body_add(&b, "s%d=Unsqueeze(x%d,", i, i);
-        oct_body_add_axes(&b, 1, rank - 1);
-        oct_body_add(&b, "); ");
-    }
-    oct_body_add(&b, "a=Mul(k,s1); y0=Add(a,s2)");
+    add_channel_affine(&b, "k", rank);
     return OCT_OK;
 }
 
