@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ._build import build_options
+from ._build import build_options, make_plan
 from ._errors import ContentError, UsageError
 from ._model import Model, Plan, open_subject
 from ._native import Path, core
@@ -250,6 +250,4 @@ class Session:
                     dims.append(f"{port.name}:{axis}={given}")
                 elif given != own_length:
                     raise ContentError(f"input '{port.name}': axis {axis} of the array is {given}, the model wants {own_length}", node=port.name)
-        from ._build import make_plan
-
         return _Runner(make_plan(subject, mode=self._mode, ranges=self._ranges, dims=dims, level=0), self._threads)

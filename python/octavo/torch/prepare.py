@@ -41,13 +41,6 @@ def _configs(config: QuantConfig, names: list[str]) -> dict[str, LayerConfig]:
     return {name: config.of(name, is_edge=i in (0, len(names) - 1)) for i, name in enumerate(names)}
 
 
-def _quantize_weights(model: nn.Module, configs: dict[str, LayerConfig], scales: str) -> None:
-    for name, config in configs.items():
-        if config.enabled:
-            layer = model.get_submodule(name)
-            QUANTIZED[type(layer)].of(layer, config, scales)
-
-
 def _quantize_functional_weight(traced: fx.GraphModule, node: fx.Node, config: LayerConfig, scales: str) -> None:
     """F.linear(x, self.w) and the like: the quantizer is a call in the graph."""
     source = node.args[1]
@@ -132,9 +125,11 @@ def prepare(model: nn.Module, config: QuantConfig | str = "int8", example_inputs
     _insert(traced, points, configs, config)
     for node in nodes:
         chosen = configs[_name_of(node)]
-        if node.op == "call_function" and chosen.enabled:
+        if chosen.enabled and node.op == "call_function":
             _quantize_functional_weight(traced, node, chosen, config.scales)
-    _quantize_weights(traced, {n: c for n, c in configs.items() if any(node.op == "call_module" and node.target == n for node in nodes)}, config.scales)
+        elif chosen.enabled:
+            layer = traced.get_submodule(str(node.target))
+            QUANTIZED[type(layer)].of(layer, chosen, config.scales)
     _link(traced)
     traced.graph.lint()
     traced.recompile()
