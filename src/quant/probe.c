@@ -77,9 +77,11 @@ oct_status oct_probe_set(oct_probe *p, const char *name, const float *x, int64_t
         OCT_TRY(oct_plan_get_input(p->plan, i, &port));
         if (strcmp(port.name, name) != 0)
             continue;
-        if (port.dtype != OCT_F32 || oct_tensor_count(&p->inputs[i]) != count)
+        const int64_t total = oct_tensor_count(&p->inputs[i]);
+        if (port.dtype != OCT_F32 || count <= 0 || total % count != 0)
             break;
-        memcpy(p->inputs[i].data, x, (size_t)count * sizeof *x);
+        for (int64_t at = 0; at < total; at += count)
+            memcpy((float *)p->inputs[i].data + at, x, (size_t)count * sizeof *x);
         return OCT_OK;
     }
     return oct_fail(OCT_ERR_INTERNAL, "the probe has no float input '%s' of %lld elements", name, (long long)count);

@@ -18,7 +18,7 @@ oct_status oct_probe_open(const oct_calibrator *cal, oct_graph *g, unsigned stag
 void oct_probe_close(oct_probe *p);
 /* The model's inputs from a kept sample. */
 oct_status oct_probe_set_sample(oct_probe *p, const oct_kept *k);
-/* Another input; count must be its size. */
+/* Another input. count: its size, or that of one row of a fixed batch, which then goes into every row. */
 oct_status oct_probe_set(oct_probe *p, const char *name, const float *x, int64_t count);
 oct_status oct_probe_run(oct_probe *p);
 /* Elements of an output or kept value; its values into x (room for count). */

@@ -107,10 +107,10 @@ static inline oct_model *net_model(net *n)
 }
 
 /* conv relu [conv relu conv + relu] [maxpool pad / conv conv +] mean flatten gemm softmax */
-static inline oct_model *net_residual(void)
+static inline oct_model *net_residual_of(int64_t batch)
 {
     net n = net_new();
-    oct_value *x = net_input(&n, "x", 4, (int64_t[]){-1, 3, 8, 8});
+    oct_value *x = net_input(&n, "x", 4, (int64_t[]){batch, 3, 8, 8});
     oct_value *a = net_unary(&n, OCT_OP_RELU, "a", net_conv(&n, "c0", x, 3, 8, 1));
     oct_value *b = net_unary(&n, OCT_OP_RELU, "b", net_conv(&n, "c1", a, 8, 8, 8));
     oct_value *s = net_unary(&n, OCT_OP_RELU, "s", net_add(&n, "sum", a, net_conv(&n, "c2", b, 8, 8, 1)));
@@ -124,6 +124,8 @@ static inline oct_model *net_residual(void)
     OK(oct_graph_add_output(n.g, y));
     return net_model(&n);
 }
+
+static inline oct_model *net_residual(void) { return net_residual_of(-1); }
 
 /* tokens [B, 4, 6]: x + MatMul(LayerNorm(x)), twice the bias as an Add; the residual stream is huge beside the branch. */
 static inline oct_model *net_transformer(void)

@@ -228,6 +228,29 @@ static void calibrator__max__ranges_are_the_extremes(void **state)
     oct_calibrator_destroy(cal);
 }
 
+static void calibrator__fixed_batch__auto_prices_an_input_too(void **state)
+{
+    (void)state;
+    float scale[2], x[20 * IMAGE];
+    for (int i = 0; i < 20; i++)
+        image(i, x + i * IMAGE);
+    for (int i = 0; i < 20 * IMAGE; i++)
+        x[i] = powf(x[i], 15); /* a long tail, so that ranges that clip are candidates */
+    for (int fixed = 0; fixed < 2; fixed++) {
+        oct_model *m = net_residual_of(fixed ? 4 : -1);
+        oct_calibrator *cal;
+        oct_ranges *r;
+        OK(oct_calibrator_create(m, NULL, &cal));
+        OK(oct_calibrator_push(cal, &(oct_tensor){.data = x, .dtype = OCT_F32, .rank = 4, .dims = {20, 3, 8, 8}}, 1, 0));
+        OK(oct_calibrator_solve(cal, &r));
+        scale[fixed] = oct_ranges_find(r, "x")->scale;
+        oct_ranges_destroy(r);
+        oct_calibrator_destroy(cal);
+        oct_model_destroy(m);
+    }
+    assert_true(scale[0] > 0 && scale[0] == scale[1]);
+}
+
 static void calibrator__transformer__stream_observed_and_solved(void **state)
 {
     (void)state;
@@ -343,6 +366,7 @@ int main(void)
         cmocka_unit_test(calibrator__kept_samples__limited_and_the_same_for_any_order),
         cmocka_unit_test(calibrator__every_solver_and_scheme__quantized_model_close_to_float),
         cmocka_unit_test(calibrator__max__ranges_are_the_extremes),
+        cmocka_unit_test(calibrator__fixed_batch__auto_prices_an_input_too),
         cmocka_unit_test(calibrator__transformer__stream_observed_and_solved),
         cmocka_unit_test(calibrator__wrong_use__clear_errors),
         cmocka_unit_test(state__other_model_overlap_or_damage__content),
