@@ -148,6 +148,25 @@ def test_quantize_from_a_file_of_arrays(net, samples, tmp_path):
         octavo.quantize(net, tmp_path / "none.npy")
 
 
+def test_calibrate_a_folder_of_images(net, tmp_path):
+    image = pytest.importorskip("PIL.Image")
+    pixels = np.random.default_rng(2).integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
+    pixels[..., 0] //= 2  # or red and blue would have the same extremes
+    for i, one in enumerate(pixels):
+        (tmp_path / f"class{i % 2}").mkdir(exist_ok=True)
+        image.fromarray(one).save(tmp_path / f"class{i % 2}" / f"{i}.png")
+    mean, std = np.array([0.4, 0.5, 0.6]), np.array([0.2, 0.25, 0.3])
+    x = ((pixels / 255 - mean) / std).astype(np.float32).transpose(0, 3, 1, 2)
+    how = octavo.Preprocess(mean=tuple(mean), std=tuple(std))
+    found, expected = octavo.calibrate(net, tmp_path, method="max", preprocess=how), octavo.calibrate(net, [x], method="max")
+    for name in expected:
+        np.testing.assert_allclose((found[name].min, found[name].max), (expected[name].min, expected[name].max), rtol=1e-5)
+    swapped = octavo.calibrate(net, tmp_path, method="max", preprocess=octavo.Preprocess(mean=tuple(mean), std=tuple(std), color="bgr"))
+    assert swapped["x"].max != found["x"].max
+    with pytest.raises(octavo.UsageError, match="layout"):
+        octavo.calibrate(net, tmp_path, preprocess=octavo.Preprocess(layout="nchw8"))
+
+
 def test_bad_batches_are_named(net, samples):
     x = samples[0]
     with pytest.raises(octavo.ContentError, match="no 'x'"):
