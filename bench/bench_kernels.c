@@ -1,13 +1,15 @@
-/* Speed of every row of kernels.inc on layer shapes of real networks: GMAC/s and percent of the core's peak (src/cpu/peak.c)
- * that the same process measures in between; spans and pools in Gelement/s.  DESIGN 6, docs/kernels-howto.md.
+/* Speed of every row of kernels.inc on layer shapes of real networks: GMAC/s and percent of the core's peak at the row's CPU level
+ * (src/cpu/peak.c) that the same process measures in between; spans and pools in Gelement/s.  DESIGN 6, docs/kernels-howto.md.
  *
  *   bench_kernels [part of a row's or a layer's name ...]
  *
  * Variants of one layer run interleaved; a figure is the best round (the median follows in brackets). One thread. */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "layers.h"
 #include "kernels/kernel.h"
 #include "kernels/nd/nd.h"
 
@@ -49,6 +51,7 @@ static float *floats(int64_t n, int seed)
 /* --- one table of cases per layer: run them in turn --------------------------------------------------------------------------- */
 typedef struct bench_case {
     const char *kernel;
+    oct_isa isa;
     void (*run)(void *context);
     void *context;
     double best, times[ROUNDS];
@@ -58,18 +61,18 @@ static int case_count;
 static int filter_count;
 static char **filters;
 
-static bool wanted(const char *layer, const char *kernel)
+static bool wanted(const char *of, const char *kernel)
 {
     for (int i = 0; i < filter_count; i++)
-        if (!strstr(layer, filters[i]) && !strstr(kernel, filters[i]))
+        if (!strstr(of, filters[i]) && !strstr(kernel, filters[i]))
             return false;
     return true;
 }
 
-static void add_case(const char *kernel, void (*run)(void *), void *context)
+static void add_case(const char *kernel, oct_isa isa, void (*run)(void *), void *context)
 {
     if (case_count < MAX_CASES)
-        cases[case_count++] = (bench_case){.kernel = kernel, .run = run, .context = context};
+        cases[case_count++] = (bench_case){.kernel = kernel, .isa = isa, .run = run, .context = context};
 }
 
 static int by_value(const void *a, const void *b)
@@ -80,11 +83,12 @@ static int by_value(const void *a, const void *b)
 
 enum { UNIT_INT8, UNIT_F32, UNIT_ELEMENTS };
 
-static void run_cases(const char *layer, double work, int unit)
+static void run_cases(const char *title, double work, int unit)
 {
-    double peaks[ROUNDS];
+    double top[OCT_ISA_COUNT] = {0}; /* the best of the rounds */
     for (int r = 0; r < ROUNDS; r++) {
-        peaks[r] = unit == UNIT_ELEMENTS ? 0 : oct_cpu_peak(oct_cpu_detect(), unit == UNIT_INT8);
+        for (int level = 0; level < OCT_ISA_COUNT && unit != UNIT_ELEMENTS; level++)
+            top[level] = fmax(top[level], oct_cpu_peak((oct_isa)level, unit == UNIT_INT8));
         for (int i = 0; i < case_count; i++) {
             bench_case *c = &cases[i];
             c->run(c->context);
@@ -101,15 +105,14 @@ static void run_cases(const char *layer, double work, int unit)
             c->times[r] = seconds / (double)runs;
         }
     }
-    qsort(peaks, ROUNDS, sizeof peaks[0], by_value);
     for (int i = 0; i < case_count; i++) {
         bench_case *c = &cases[i];
         qsort(c->times, ROUNDS, sizeof c->times[0], by_value);
-        const double rate = work / c->times[0] * 1e-9, median = work / c->times[ROUNDS / 2] * 1e-9, top = peaks[ROUNDS - 1];
-        printf("%-34s %-26s %9.2f us %8.2f %s", layer, c->kernel, c->times[0] * 1e6, rate,
+        const double rate = work / c->times[0] * 1e-9, median = work / c->times[ROUNDS / 2] * 1e-9, peak = top[c->isa];
+        printf("%-34s %-26s %9.2f us %8.2f %s", title, c->kernel, c->times[0] * 1e6, rate,
                unit == UNIT_ELEMENTS ? "Gel/s " : "GMAC/s");
-        if (top > 0)
-            printf(" %5.1f %% of peak (median %.1f)", 100 * rate / top, 100 * median / top);
+        if (peak > 0)
+            printf(" %5.1f %% of peak (median %.1f)", 100 * rate / peak, 100 * median / peak);
         else
             printf(" (median %.2f)", median);
         printf("\n");
@@ -118,41 +121,7 @@ static void run_cases(const char *layer, double work, int unit)
     case_count = 0;
 }
 
-/* --- convolutions ----------------------------------------------------------------------------------------------------------------
- */
-typedef struct layer {
-    const char *name;
-    int32_t out, c, kernel, stride, oc; /* square maps: out x out pixels */
-    bool residual;
-} layer;
-
-static const layer conv_layers[] = {
-    {"resnet20 stem 3x3 3>16 @32", 32, 3, 3, 1, 16, false},
-    {"resnet20 3x3 16>16 @32", 32, 16, 3, 1, 16, true},
-    {"resnet20 3x3 32>32 @16", 16, 32, 3, 1, 32, true},
-    {"resnet20 3x3 64>64 @8", 8, 64, 3, 1, 64, true},
-    {"resnet50 stem 7x7/2 3>64 @112", 112, 3, 7, 2, 64, false},
-    {"resnet50 1x1 64>64 @56", 56, 64, 1, 1, 64, false},
-    {"resnet50 3x3 64>64 @56", 56, 64, 3, 1, 64, false},
-    {"resnet50 1x1 64>256 @56", 56, 64, 1, 1, 256, true},
-    {"resnet50 3x3 128>128 @28", 28, 128, 3, 1, 128, false},
-    {"resnet50 1x1 256>1024 @14", 14, 256, 1, 1, 1024, true},
-    {"resnet50 3x3 256>256 @14", 14, 256, 3, 1, 256, false},
-    {"resnet50 3x3 512>512 @7", 7, 512, 3, 1, 512, false},
-    {"resnet50 1x1 2048>512 @7", 7, 2048, 1, 1, 512, false},
-    {"resnet50 fc 2048>1000", 1, 2048, 1, 1, 1000, false},
-    {"mobilenetv2 stem 3x3/2 3>32 @112", 112, 3, 3, 2, 32, false},
-    {"mobilenetv2 1x1 16>96 @112", 112, 16, 1, 1, 96, false},
-    {"mobilenetv2 1x1 96>24 @56", 56, 96, 1, 1, 24, false},
-    {"mobilenetv2 1x1 24>144 @56", 56, 24, 1, 1, 144, false},
-    {"mobilenetv2 1x1 32>192 @28", 28, 32, 1, 1, 192, false},
-    {"mobilenetv2 1x1 192>64 @14", 14, 192, 1, 1, 64, true},
-    {"mobilenetv2 1x1 64>384 @14", 14, 64, 1, 1, 384, false},
-    {"mobilenetv2 1x1 96>576 @14", 14, 96, 1, 1, 576, false},
-    {"mobilenetv2 1x1 160>960 @7", 7, 160, 1, 1, 960, false},
-    {"mobilenetv2 1x1 960>320 @7", 7, 960, 1, 1, 320, false},
-};
-
+/* --- convolutions --- */
 typedef struct conv_context {
     oct_qconv_args q;
     oct_fconv_args f;
@@ -231,7 +200,7 @@ static void bench_conv(bool integer)
             scale[j] = 0.0001f;
         for (int v = 0; integer && oct_qconv_get(v); v++) {
             const oct_qconv_kernel *row = oct_qconv_get(v);
-            if (row->isa > oct_cpu_detect() || !wanted(l->name, row->name))
+            if (!oct_isa_runs(oct_cpu_detect(), row->isa) || !wanted(l->name, row->name))
                 continue;
             const int64_t panel_bytes = oct_qconv_panel_bytes(row->nr, l->kernel, run);
             const int32_t panel_count = (l->oc + row->nr - 1) / row->nr;
@@ -269,12 +238,12 @@ static void bench_conv(bool integer)
                                         &x->e};
                 x->qfn = row->fn;
                 snprintf(x->name, sizeof x->name, "%s%s", row->name, to_float ? " to f32" : "");
-                add_case(x->name, run_conv, x);
+                add_case(x->name, row->isa, run_conv, x);
             }
         }
         for (int v = 0; !integer && oct_fconv_get(v); v++) {
             const oct_fconv_kernel *row = oct_fconv_get(v);
-            if (row->isa > oct_cpu_detect() || !wanted(l->name, row->name))
+            if (!oct_isa_runs(oct_cpu_detect(), row->isa) || !wanted(l->name, row->name))
                 continue;
             conv_context *x = conv_case(l, row->nr, 4);
             x->panel_bytes = oct_fconv_panel_bytes(row->nr, l->kernel, run);
@@ -296,7 +265,7 @@ static void bench_conv(bool integer)
                                     0,
                                     1e30f};
             x->ffn = row->fn;
-            add_case(row->name, run_conv, x);
+            add_case(row->name, row->isa, run_conv, x);
         }
         run_cases(l->name, (double)pixels * (double)k * l->oc, integer ? UNIT_INT8 : UNIT_F32);
         while (packed_count)
@@ -305,17 +274,7 @@ static void bench_conv(bool integer)
     }
 }
 
-/* --- depthwise
- * ---------------------------------------------------------------------------------------------------------------------- */
-static const layer dw_layers[] = {
-    {"mobilenetv2 dw 3x3 32 @112", 112, 32, 3, 1, 0, false},   {"mobilenetv2 dw 3x3/2 96 @56", 56, 96, 3, 2, 0, false},
-    {"mobilenetv2 dw 3x3 144 @56", 56, 144, 3, 1, 0, false},   {"mobilenetv2 dw 3x3 192 @28", 28, 192, 3, 1, 0, false},
-    {"mobilenetv2 dw 3x3/2 192 @14", 14, 192, 3, 2, 0, false}, {"mobilenetv2 dw 3x3 384 @14", 14, 384, 3, 1, 0, false},
-    {"mobilenetv2 dw 3x3 576 @14", 14, 576, 3, 1, 0, false},   {"mobilenetv2 dw 3x3 960 @7", 7, 960, 3, 1, 0, false},
-    {"mobilenetv3 dw 5x5 120 @28", 28, 120, 5, 1, 0, false},   {"mobilenetv3 dw 5x5/2 672 @7", 7, 672, 5, 2, 0, false},
-    {"small dw 3x3 16 @32", 32, 16, 3, 1, 0, false},
-};
-
+/* --- depthwise --- */
 typedef struct dw_context {
     oct_qdw_args q;
     oct_fdw_args f;
@@ -367,7 +326,7 @@ static void bench_dw(bool integer)
             scale[j] = 0.002f;
         for (int v = 0; integer && oct_qdw_get(v); v++) {
             const oct_qdw_kernel *row = oct_qdw_get(v);
-            if (row->isa > oct_cpu_detect() || !wanted(l->name, row->name) || (row->kh && row->kh != l->kernel))
+            if (!oct_isa_runs(oct_cpu_detect(), row->isa) || !wanted(l->name, row->name) || (row->kh && row->kh != l->kernel))
                 continue;
             void *weights = packed[packed_count++] = block(row->packed_bytes(l->c, l->kernel, l->kernel), -1);
             row->pack(l->c, l->kernel, l->kernel, w, bias, scale, NULL, weights);
@@ -392,12 +351,12 @@ static void bench_dw(bool integer)
                 x->qfn = row->fn, x->rows = l->out, x->stride = l->stride, x->row_bytes = width * l->c,
                 x->out_bytes = l->out * pixel;
                 snprintf(x->name, sizeof x->name, "%s%s", row->name, to_float ? " to f32" : "");
-                add_case(x->name, run_dw, x);
+                add_case(x->name, row->isa, run_dw, x);
             }
         }
         for (int v = 0; !integer && oct_fdw_get(v); v++) {
             const oct_fdw_kernel *row = oct_fdw_get(v);
-            if (row->isa > oct_cpu_detect() || !wanted(l->name, row->name))
+            if (!oct_isa_runs(oct_cpu_detect(), row->isa) || !wanted(l->name, row->name))
                 continue;
             dw_context *x = calloc(1, sizeof *x);
             void *weights = packed[packed_count++] = block(oct_fdw_packed_bytes(l->c, l->kernel, l->kernel), -1);
@@ -418,7 +377,7 @@ static void bench_dw(bool integer)
                                   1e30f};
             x->ffn = row->fn, x->rows = l->out, x->stride = l->stride, x->row_bytes = width * l->c * 4,
             x->out_bytes = (int64_t)l->out * l->c * 4;
-            add_case(row->name, run_dw, x);
+            add_case(row->name, row->isa, run_dw, x);
         }
         run_cases(l->name, (double)pixels * kk * l->c, integer ? UNIT_INT8 : UNIT_F32);
         while (packed_count)
@@ -505,12 +464,12 @@ static void run_avg_f32(void *p)
     do {                                                                                                                           \
         for (int v = 0; oct_##F##_get(v); v++) {                                                                                   \
             const oct_##F##_kernel *row = oct_##F##_get(v);                                                                        \
-            if (row->isa > oct_cpu_detect() || !wanted(label, row->name))                                                          \
+            if (!oct_isa_runs(oct_cpu_detect(), row->isa) || !wanted(label, row->name))                                                          \
                 continue;                                                                                                          \
             span_context *x = malloc(sizeof *x);                                                                                   \
             *x = base;                                                                                                             \
             x->fn.member = row->fn;                                                                                                \
-            add_case(row->name, run, x);                                                                                           \
+            add_case(row->name, row->isa, run, x);                                                                                          \
         }                                                                                                                          \
         run_cases(label, work, UNIT_ELEMENTS);                                                                                     \
     } while (0)
@@ -581,7 +540,7 @@ static void bench_unary(void)
                 *c = (unary_context){oct_nd_ops_get(isa), oct_quantize_best(isa)->fn, functions[f].fn, x, y, q, ""};
                 snprintf(c->name, sizeof c->name, "nd_unary %s%s", oct_isa_name(isa), quantizes ? " to u8" : "");
                 if (wanted(functions[f].name, c->name))
-                    add_case(c->name, quantizes ? run_unary_quantize : run_unary, c);
+                    add_case(c->name, isa, quantizes ? run_unary_quantize : run_unary, c);
                 else
                     free(c);
             }

@@ -299,6 +299,24 @@ static oct_status open_timer(const oct_build_options *opts, oct_isa isa, oct_tim
                             isa, out);
 }
 
+/* The CPU level of the plan; `tuned` gets no timing where that level cannot run. */
+static oct_status target_level(const oct_build_options *opts, oct_build_options *tuned, oct_isa *isa)
+{
+    *tuned = *opts;
+    OCT_TRY(oct_cpu_isa(isa));
+    if (!opts->target)
+        return OCT_OK;
+    const int level = oct_isa_parse(opts->target);
+    if (level < 0)
+        return oct_fail(OCT_ERR_USAGE, "target '%s' is no CPU level; the levels are portable, avx2, avx512vnni, neon", opts->target);
+    if (!oct_isa_runs(*isa, (oct_isa)level)) {
+        tuned->level = 0;
+        tuned->deterministic = true;
+    }
+    *isa = (oct_isa)level;
+    return OCT_OK;
+}
+
 /* Decide what time decides, lower. */
 static oct_status build_by_recipe(const oct_builder *b, const oct_build_options *opts, oct_recipe *r, oct_search_result *found,
                                   oct_plan **out)
@@ -307,7 +325,9 @@ static oct_status build_by_recipe(const oct_builder *b, const oct_build_options 
     oct_isa isa;
     oct_timer *timer = NULL;
     oct_graph *g = NULL;
-    OCT_TRY(oct_cpu_isa(&isa));
+    oct_build_options tuned;
+    OCT_TRY(target_level(opts, &tuned, &isa));
+    opts = &tuned;
     OCT_TRY_DONE(open_timer(opts, isa, &timer));
     if (r->ranges && opts->mode == OCT_BUILD_FASTEST)
         OCT_TRY_DONE(oct_precision_choose(b, opts, isa, timer, r, found));

@@ -13,11 +13,13 @@
 #if defined(__x86_64__) || defined(__i386__)
 #include <cpuid.h>
 #include <xmmintrin.h>
-#elif !defined(__aarch64__)
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+#else
 #include <fenv.h>
 #endif
 
-static const char *const isa_names[OCT_ISA_COUNT] = {"portable", "avx2", "avx512vnni"};
+static const char *const isa_names[OCT_ISA_COUNT] = {"portable", "avx2", "avx512vnni", "neon"};
 
 #if defined(__x86_64__) || defined(__i386__)
 static bool all_set(uint32_t value, uint32_t bits) { return (value & bits) == bits; }
@@ -53,7 +55,12 @@ static bool detect_bf16(void)
     return __get_cpuid_count(7, 1, &a, &b, &c, &d) && all_set(a, 1u << 5);
 }
 #else
+#if defined(__aarch64__)
+enum { HWCAP_DOT_PRODUCT = 1 << 20 }; /* Linux's HWCAP_ASIMDDP */
+static oct_isa detect(void) { return getauxval(AT_HWCAP) & HWCAP_DOT_PRODUCT ? OCT_ISA_NEON : OCT_ISA_PORTABLE; }
+#else
 static oct_isa detect(void) { return OCT_ISA_PORTABLE; }
+#endif
 static bool detect_bf16(void) { return false; }
 #endif
 
@@ -78,8 +85,8 @@ oct_status oct_cpu_isa(oct_isa *out)
     }
     int level = oct_isa_parse(wanted);
     if (level < 0)
-        return oct_fail(OCT_ERR_USAGE, "OCTAVO_ISA=%s is no level; the levels are portable, avx2, avx512vnni", wanted);
-    if (level > (int)has)
+        return oct_fail(OCT_ERR_USAGE, "OCTAVO_ISA=%s is no level; the levels are portable, avx2, avx512vnni, neon", wanted);
+    if (!oct_isa_runs(has, (oct_isa)level))
         return oct_fail(OCT_ERR_UNSUPPORTED, "OCTAVO_ISA=%s is above what this CPU has (%s)", wanted, isa_names[has]);
     *out = (oct_isa)level;
     return OCT_OK;
@@ -89,6 +96,11 @@ bool oct_cpu_has_bf16(void)
 {
     oct_isa level = OCT_ISA_PORTABLE;
     return oct_cpu_isa(&level) == OCT_OK && level == OCT_ISA_AVX512VNNI && detect_bf16();
+}
+
+bool oct_isa_runs(oct_isa level, oct_isa code)
+{
+    return code == OCT_ISA_PORTABLE || code == level || (code == OCT_ISA_AVX2 && level == OCT_ISA_AVX512VNNI);
 }
 
 const char *oct_isa_name(oct_isa isa) { return (unsigned)isa < OCT_ISA_COUNT ? isa_names[isa] : "unknown"; }

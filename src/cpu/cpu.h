@@ -1,6 +1,7 @@
-/* CPU levels.  CPUID and XCR0 are read once; OCTAVO_ISA=portable|avx2|avx512vnni lowers the level (tests).  DESIGN 6.3.
+/* CPU levels.  CPUID and XCR0 are read once; OCTAVO_ISA=portable|avx2|avx512vnni|neon lowers the level (tests).  DESIGN 6.3.
  *
- * Levels are bundles, not CPUID bits: avx512vnni means F, BW, VL, DQ, VBMI and VNNI together. */
+ * Levels are bundles, not CPUID bits: avx512vnni means F, BW, VL, DQ, VBMI and VNNI together; neon means 64-bit Arm with the dot
+ * product (FEAT_DotProd). Not each level includes those before it: neon includes portable only. */
 #ifndef OCT_CPU_CPU_H
 #define OCT_CPU_CPU_H
 
@@ -12,16 +13,19 @@ typedef enum oct_isa {
     OCT_ISA_PORTABLE = 0,
     OCT_ISA_AVX2 = 1,
     OCT_ISA_AVX512VNNI = 2,
+    OCT_ISA_NEON = 3,
     OCT_ISA_COUNT
 } oct_isa;
 
 /* What the CPU and the operating system can run. */
 oct_isa oct_cpu_detect(void);
-/* The level in force: the detected one, or the lower one of OCTAVO_ISA. UNSUPPORTED when OCTAVO_ISA is above what the CPU
- * has, USAGE when it is no level. Read at every call (cheap), so that tests may change it. */
+/* The level in force: the detected one, or the lower one of OCTAVO_ISA. UNSUPPORTED when the CPU has not what OCTAVO_ISA
+ * asks for, USAGE when it is no level. Read at every call (cheap), so that tests may change it. */
 oct_status oct_cpu_isa(oct_isa *out);
 /* The CPU multiplies pairs of bfloat16 and sums them in float32 (AVX512_BF16), and the level in force has these registers. */
 bool oct_cpu_has_bf16(void);
+/* Code of level `code` runs where `level` is in force. */
+bool oct_isa_runs(oct_isa level, oct_isa code);
 const char *oct_isa_name(oct_isa isa);
 /* -1 when the name is no level. */
 int oct_isa_parse(const char *name);

@@ -8,56 +8,75 @@
 #include "kernels/rows.h"
 
 #define ROW(name, isa) #name, OCT_ISA_##isa
+/* Every processor has all rows, because a plan may be built for another one; where a row cannot run, its function is NULL, and so is the
+ * packing where that needs the row's instructions. */
+#ifdef __x86_64__
+#define RUN_AVX2(f) f
+#define RUN_AVX512VNNI(f) f
+#else
+#define RUN_AVX2(f) NULL
+#define RUN_AVX512VNNI(f) NULL
+#endif
+#ifdef __aarch64__
+#define RUN_NEON(f) f
+#else
+#define RUN_NEON(f) NULL
+#endif
+#define RUN_PORTABLE(f)    f
+#define PACK_PORTABLE(f)   f
+#define PACK_AVX2(f)       RUN_AVX2(f)
+#define PACK_AVX512VNNI(f) RUN_AVX512VNNI(f)
+#define PACK_NEON(f)       f
 
-#define OCT_KERNEL_qconv(name, isa, mr, nr) {ROW(name, isa), mr, nr, oct_##name},
+#define OCT_KERNEL_qconv(name, isa, mr, nr) {ROW(name, isa), mr, nr, RUN_##isa(oct_##name)},
 static const oct_qconv_kernel qconv_rows[] = {
 #include "kernels/kernels.inc"
 };
-#define OCT_KERNEL_fconv(name, isa, mr, nr) {ROW(name, isa), mr, nr, oct_##name},
+#define OCT_KERNEL_fconv(name, isa, mr, nr) {ROW(name, isa), mr, nr, RUN_##isa(oct_##name)},
 static const oct_fconv_kernel fconv_rows[] = {
 #include "kernels/kernels.inc"
 };
-#define OCT_KERNEL_qdw(name, isa, h, w) {ROW(name, isa), h, w, oct_##name, oct_##name##_bytes, oct_##name##_pack},
+#define OCT_KERNEL_qdw(name, isa, h, w) {ROW(name, isa), h, w, RUN_##isa(oct_##name), PACK_##isa(oct_##name##_bytes), PACK_##isa(oct_##name##_pack)},
 static const oct_qdw_kernel qdw_rows[] = {
 #include "kernels/kernels.inc"
 };
-#define OCT_KERNEL_fdw(name, isa) {ROW(name, isa), oct_##name},
+#define OCT_KERNEL_fdw(name, isa) {ROW(name, isa), RUN_##isa(oct_##name)},
 static const oct_fdw_kernel fdw_rows[] = {
 #include "kernels/kernels.inc"
 };
-#define OCT_KERNEL_quantize(name, isa) {ROW(name, isa), oct_##name},
+#define OCT_KERNEL_quantize(name, isa) {ROW(name, isa), RUN_##isa(oct_##name)},
 static const oct_quantize_kernel quantize_rows[] = {
 #include "kernels/kernels.inc"
 };
-#define OCT_KERNEL_dequantize(name, isa) {ROW(name, isa), oct_##name},
+#define OCT_KERNEL_dequantize(name, isa) {ROW(name, isa), RUN_##isa(oct_##name)},
 static const oct_dequantize_kernel dequantize_rows[] = {
 #include "kernels/kernels.inc"
 };
-#define OCT_KERNEL_table(name, isa) {ROW(name, isa), oct_##name},
+#define OCT_KERNEL_table(name, isa) {ROW(name, isa), RUN_##isa(oct_##name)},
 static const oct_table_kernel table_rows[] = {
 #include "kernels/kernels.inc"
 };
-#define OCT_KERNEL_qadd(name, isa) {ROW(name, isa), oct_##name},
+#define OCT_KERNEL_qadd(name, isa) {ROW(name, isa), RUN_##isa(oct_##name)},
 static const oct_qadd_kernel qadd_rows[] = {
 #include "kernels/kernels.inc"
 };
-#define OCT_KERNEL_qmul(name, isa) {ROW(name, isa), oct_##name},
+#define OCT_KERNEL_qmul(name, isa) {ROW(name, isa), RUN_##isa(oct_##name)},
 static const oct_qmul_kernel qmul_rows[] = {
 #include "kernels/kernels.inc"
 };
-#define OCT_KERNEL_maxpool_u8(name, isa) {ROW(name, isa), oct_##name},
+#define OCT_KERNEL_maxpool_u8(name, isa) {ROW(name, isa), RUN_##isa(oct_##name)},
 static const oct_maxpool_u8_kernel maxpool_u8_rows[] = {
 #include "kernels/kernels.inc"
 };
-#define OCT_KERNEL_maxpool_f32(name, isa) {ROW(name, isa), oct_##name},
+#define OCT_KERNEL_maxpool_f32(name, isa) {ROW(name, isa), RUN_##isa(oct_##name)},
 static const oct_maxpool_f32_kernel maxpool_f32_rows[] = {
 #include "kernels/kernels.inc"
 };
-#define OCT_KERNEL_avgpool_u8(name, isa) {ROW(name, isa), oct_##name},
+#define OCT_KERNEL_avgpool_u8(name, isa) {ROW(name, isa), RUN_##isa(oct_##name)},
 static const oct_avgpool_u8_kernel avgpool_u8_rows[] = {
 #include "kernels/kernels.inc"
 };
-#define OCT_KERNEL_avgpool_f32(name, isa) {ROW(name, isa), oct_##name},
+#define OCT_KERNEL_avgpool_f32(name, isa) {ROW(name, isa), RUN_##isa(oct_##name)},
 static const oct_avgpool_f32_kernel avgpool_f32_rows[] = {
 #include "kernels/kernels.inc"
 };
@@ -72,7 +91,7 @@ static const oct_avgpool_f32_kernel avgpool_f32_rows[] = {
     {                                                                                                                              \
         const oct_##F##_kernel *best = &F##_rows[0];                                                                               \
         for (int i = 1; i < COUNT(F); i++)                                                                                         \
-            if (F##_rows[i].isa <= isa)                                                                                            \
+            if (oct_isa_runs(isa, F##_rows[i].isa))                                                                                \
                 best = &F##_rows[i];                                                                                               \
         return best;                                                                                                               \
     }                                                                                                                              \
@@ -128,7 +147,7 @@ int oct_kernel_rows(oct_family f, oct_isa isa, int32_t kh, int32_t kw, oct_kerne
 {
     int count = 0;
     for (int i = 0; row_of(f, i).name; i++)
-        if (row_of(f, i).isa <= isa && (f != OCT_FAMILY_qdw || fits_window(&qdw_rows[i], kh, kw)))
+        if (oct_isa_runs(isa, row_of(f, i).isa) && (f != OCT_FAMILY_qdw || fits_window(&qdw_rows[i], kh, kw)))
             rows[count++] = row_of(f, i);
     return count;
 }
@@ -180,7 +199,7 @@ const oct_qdw_kernel *oct_qdw_choose(oct_isa isa, int32_t kh, int32_t kw)
     const oct_qdw_kernel *best = &qdw_rows[0];
     for (int i = 1; i < COUNT(qdw); i++) {
         const oct_qdw_kernel *row = &qdw_rows[i];
-        if (row->isa <= isa && fits_window(row, kh, kw))
+        if (oct_isa_runs(isa, row->isa) && fits_window(row, kh, kw))
             best = row;
     }
     return best;

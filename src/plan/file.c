@@ -20,12 +20,11 @@ static const size_t element_size[OCT_SEC_COUNT] = {
 static const char *const section_name[OCT_SEC_COUNT] = {"tensors", "index",    "steps",   "params",    "inputs", "outputs", "taps",
                                                         "metadata", "strings", "constants", "recipe", "profile", "shapes"};
 
-/* Magic, version, level, kernels, sections. */
+/* Magic, version, kernels, sections. */
 static oct_status check_header(const uint8_t *block, int64_t size)
 {
     const oct_plan_header *h = (const oct_plan_header *)block;
     oct_plan_header copy;
-    oct_isa isa;
     if (size < (int64_t)sizeof *h || memcmp(h->magic, OCT_PLAN_MAGIC, sizeof h->magic) != 0)
         return oct_fail(OCT_ERR_CONTENT, "no Octavo plan");
     if (h->version != OCT_PLAN_VERSION)
@@ -36,10 +35,8 @@ static oct_status check_header(const uint8_t *block, int64_t size)
         return oct_fail(OCT_ERR_CONTENT, "the header is damaged");
     if (h->total != (uint64_t)size)
         return oct_fail(OCT_ERR_CONTENT, "the plan has %llu bytes, %lld are here", (unsigned long long)h->total, (long long)size);
-    OCT_TRY(oct_cpu_isa(&isa));
-    if (h->isa >= OCT_ISA_COUNT || h->isa > (uint32_t)isa)
-        return oct_fail(OCT_ERR_CONTENT, "the plan was built for CPU level %s, this one is %s: build it again here",
-                        h->isa < OCT_ISA_COUNT ? oct_isa_name((oct_isa)h->isa) : "(unknown)", oct_isa_name(isa));
+    if (h->isa >= OCT_ISA_COUNT)
+        return oct_fail(OCT_ERR_CONTENT, "the plan was built for an unknown CPU level");
     if (h->kernels != oct_kernel_list_hash())
         return oct_fail(OCT_ERR_CONTENT, "the plan was built for other kernels than this version of Octavo has: build it again");
     uint64_t at = sizeof *h;
@@ -149,6 +146,16 @@ oct_status oct_plan_from_block(void *owned, int64_t size, const char *name, oct_
     return OCT_OK;
 }
 
+oct_status oct_plan_runs_here(const oct_plan *p)
+{
+    oct_isa isa;
+    OCT_TRY(oct_cpu_isa(&isa));
+    if (!oct_isa_runs(isa, (oct_isa)p->header->isa))
+        return oct_fail(OCT_ERR_CONTENT, "the plan was built for CPU level %s, this one is %s: build it again here",
+                        oct_isa_name((oct_isa)p->header->isa), oct_isa_name(isa));
+    return OCT_OK;
+}
+
 oct_status oct_plan_load(const char *path, oct_plan **out)
 {
     oct_map map;
@@ -160,6 +167,12 @@ oct_status oct_plan_load(const char *path, oct_plan **out)
         return s;
     }
     p->map = map;
+    if ((s = oct_plan_runs_here(p)) != OCT_OK) {
+        char text[256];
+        snprintf(text, sizeof text, "%s", oct_last_error()->message);
+        oct_plan_destroy(p);
+        return oct_fail_file(s == OCT_ERR_CONTENT ? oct_fail(s, "'%s': %s", path, text) : s, path);
+    }
     *out = p;
     return OCT_OK;
 }

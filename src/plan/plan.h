@@ -164,6 +164,8 @@ oct_status oct_draft_finish(const oct_draft *d, oct_plan **out);
 /* --- blocks and files --- */
 /* Takes over `owned` (from oct_alloc) on success; CONTENT naming `name` when anything is wrong. */
 oct_status oct_plan_from_block(void *owned, int64_t size, const char *name, oct_plan **out);
+/* CONTENT, naming both levels, when the plan was built for a CPU level that is not in force here. */
+oct_status oct_plan_runs_here(const oct_plan *p);
 /* One block of a plan, a recipe (size 0 = none), a profile (NULL = none) and plans for other shapes of it; all are copied. */
 oct_status oct_plan_compose(const oct_plan *plan, const void *recipe, int64_t recipe_size, const oct_plan_profile *profile, const oct_plan *const *shapes,
                             int shape_count, oct_plan **out);

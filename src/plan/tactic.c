@@ -54,7 +54,7 @@ oct_status oct_step_kernel(const oct_plan *p, const oct_plan_step *s, const void
         return OCT_OK;
     if (!f.row)
         return oct_fail(OCT_ERR_CONTENT, "step '%s': no kernel is named '%s'", oct_plan_string(p, s->name), name);
-    if ((uint32_t)f.isa > p->header->isa)
+    if (!oct_isa_runs((oct_isa)p->header->isa, f.isa))
         return oct_fail(OCT_ERR_CONTENT, "step '%s': kernel '%s' is above the level of the plan", oct_plan_string(p, s->name), name);
     *row = f.row;
     return OCT_OK;

@@ -135,6 +135,7 @@ done:
 oct_status oct_context_create(const oct_plan *plan, int threads, oct_context **out)
 {
     oct_status s = OCT_OK;
+    OCT_TRY(oct_plan_runs_here(plan));
     oct_context *c = calloc(1, sizeof *c);
     if (!c)
         return oct_fail(OCT_ERR_MEMORY, "cannot allocate a context");

@@ -12,7 +12,7 @@ const oct_vector_ops *oct_vector(void)
     if (v)
         return v;
 #if defined(__x86_64__)
-    v = oct_cpu_isa(&isa) == OCT_OK && isa >= OCT_ISA_AVX2 ? &oct_vector_avx2 : &oct_vector_portable;
+    v = oct_cpu_isa(&isa) == OCT_OK && oct_isa_runs(isa, OCT_ISA_AVX2) ? &oct_vector_avx2 : &oct_vector_portable;
 #else
     v = &oct_vector_portable;
 #endif

@@ -112,7 +112,7 @@ static inline void check_bytes(const char *kernel, const char *what, const void 
 /* Runs the CPU the kernel of this level? */
 static inline bool runnable(oct_isa isa)
 {
-    return isa <= oct_cpu_detect();
+    return oct_isa_runs(oct_cpu_detect(), isa);
 }
 
 /* A valid epilogue with limits and zero points at the ends as often as inside. */

@@ -174,7 +174,9 @@ static inline void exec_run(exec_case *e, oct_exec_fn *fn, const void *params, b
 {
     const size_t bytes = e->block_bytes[e->inputs];
     void *first = malloc(bytes);
-    for (int isa = (int)oct_cpu_detect(); isa >= 0; isa--)
+    for (int isa = (int)oct_cpu_detect(); isa >= 0; isa--) {
+        if (!oct_isa_runs(oct_cpu_detect(), (oct_isa)isa))
+            continue;
         for (int threads = isa == (int)oct_cpu_detect() ? 4 : 2, start = threads; threads >= 1; threads--) {
             exec_run_once(e, fn, params, (oct_isa)isa, threads);
             if (threads == start && (isa == (int)oct_cpu_detect() || free_levels))
@@ -182,6 +184,7 @@ static inline void exec_run(exec_case *e, oct_exec_fn *fn, const void *params, b
             else if (memcmp(first, e->block[e->inputs], bytes) != 0)
                 fail_msg("level %d with %d threads gives other bytes", isa, threads);
         }
+    }
     free(first);
 }
 
