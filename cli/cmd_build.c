@@ -7,7 +7,7 @@
 #include "runtime.h"
 
 typedef struct job {
-    const char *output, *cache, *tactic;
+    const char *output, *cache, *tactic, *target;
     cli_texts ranges, precisions, dims, taps, timing_merge, weights;
     bool int8, as_float;
     cli_calibration calibration;
@@ -57,6 +57,7 @@ static int check(const cli *c, job *j)
     j->build.taps = j->taps.items;
     j->build.tap_count = j->taps.count;
     j->build.mode = j->as_float ? OCT_BUILD_FLOAT : j->int8 ? OCT_BUILD_INT8 : OCT_BUILD_FASTEST;
+    j->build.target = j->target;
     j->build.level = (int)j->level;
     j->build.threads = (int)c->o.threads;
     j->build.timing_merge = j->timing_merge.items;
@@ -197,6 +198,7 @@ int cmd_build(int argc, char **argv)
         {"--float", NULL, CLI_FLAG, &j.as_float, NULL, "every layer in float", 0, 0},
         {"--dim", NULL, CLI_TEXTS, &j.dims, "NAME=N", "value of a free dimension, by symbol or INPUT:AXIS", 0, 0},
         {"--tap", NULL, CLI_TEXTS, &j.taps, "NAME", "keep a tensor of the source model readable at run time", 0, 0},
+        {"--target", NULL, CLI_TEXT, &j.target, "LEVEL", "portable, avx2, avx512vnni or neon: a plan for another CPU level (default: this machine's)", 0, 0},
         {"--level", NULL, CLI_INT, &j.level, "0..3", "0 times nothing, 1 times precision, 2 kernels too (default), 3 also kernels of lower CPU levels", 0, 3},
         {"--deterministic", NULL, CLI_FLAG, &j.build.deterministic, NULL, "time nothing: the timing cache or a cost model decide; same input, same plan", 0, 0},
         {"--timing-cache", NULL, CLI_TEXT, &j.build.timing_cache, "FILE", "measured times: read when it is there, then updated", 0, 0},

@@ -35,6 +35,8 @@ typedef struct oct_build_options {
     oct_build_mode mode;
     const char *const *taps; /* tensors of the source model to keep readable (oct_context_get_tap) */
     int tap_count;
+    const char *target; /* CPU level of the plan: "portable", "avx2", "avx512vnni" or "neon"; NULL = this machine's. A level that cannot run here
+                           is built like level 0 and deterministic, and the plan can be saved, not run */
     int level;   /* 0: nothing is timed; 1: precision is; 2: kernels too; 3: kernels of lower CPU levels as well */
     int threads; /* that steps are timed with; 0 = all cores */
     bool refit;  /* the plan carries its model and recipe, for oct_plan_refit and oct_plan_add_taps; a plan with a profile always

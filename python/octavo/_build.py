@@ -23,7 +23,7 @@ def oct_py_build_progress(user: Any, what: Any, done: int, total: int) -> None:
 def build_options(
     batch: int = 0, dims: Sequence[str] = (), mode: str = "fastest", taps: Sequence[str] = (), level: int = 0, threads: int = 0,
     refit: bool = False, obey: bool = False, deterministic: bool = False, timing_cache: Path | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Callable[[str, int, int], None] | None = None, target: str | None = None,
 ) -> tuple[Any, list[Any]]:  # fmt: skip
     """An oct_build_options and what must live as long."""
     options = core.ffi.new("oct_build_options *")
@@ -36,7 +36,9 @@ def build_options(
     options.level, options.threads = level, threads
     options.refit, options.obey, options.deterministic = refit, obey, deterministic
     options.timing_cache = cache
-    kept += [*kept_taps, cache]
+    level_name = core.ffi.NULL if target is None else core.ffi.new("char[]", target.encode())
+    options.target = level_name
+    kept += [*kept_taps, cache, level_name]
     if progress is not None:
         handle = core.ffi.new_handle(progress)
         options.progress, options.user = core.lib.oct_py_build_progress, handle
@@ -110,8 +112,9 @@ def build(
     deterministic: bool = False,
     timing_cache: Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
+    target: str | None = None,
 ) -> Plan:
-    """Build a plan for this machine: `octavo build`.
+    """Build a plan: `octavo build`.
 
     Args:
         model: path, bytes, onnx.ModelProto or octavo.Model. With Q/DQ its scales are obeyed.
@@ -128,6 +131,7 @@ def build(
         refit: the plan carries its model. obey: a precision that cannot be had is an error.
         deterministic: only the timing cache or a cost model decide. timing_cache: a file, read and updated.
         progress: called with (what, done, total).
+        target: CPU level of the plan, "portable", "avx2", "avx512vnni" or "neon"; None = this machine's.
     Returns:
         The plan; its attribute `report` tells what was chosen and why.
     Raises:
@@ -139,7 +143,7 @@ def build(
     builder.set_profile(profile or {})
     builder.set_io(io or {})
     texts = [f"{name}={value}" for name, value in (dims or {}).items()]
-    options, kept = build_options(batch, texts, mode, taps, level, threads, refit, obey, deterministic, timing_cache, progress)
+    options, kept = build_options(batch, texts, mode, taps, level, threads, refit, obey, deterministic, timing_cache, progress, target)
     plan = Plan._of(builder.build(options))
     del kept
     plan.report = builder.report()
