@@ -27,6 +27,7 @@
 #define MAX_THREADS 1024
 #define SPIN_NS     40000 /* a futex round trip costs about 6 us: beyond a few of them sleeping is cheaper for everyone */
 #define SPIN_MIN_NS 1000
+#define TAKEN_NS    20000 /* a spinning thread that sees no time pass for so long did not have its core */
 #define MAX_UNITS   ((int64_t)1 << 30) /* of one round; longer loops take several */
 
 typedef struct worker {
@@ -103,13 +104,14 @@ static void work(oct_team *t, int id)
         futex_wake(&t->left, 1);
 }
 
-/* Spin until *word differs from value: true when it does in time. A wait in vain halves the next one, since then somebody
- * else wants the core; a wait that paid restores it. */
+/* Spin until *word differs from value: true when it does in time. Whoever loses its core meanwhile shares it with somebody else: that
+ * halves the next wait; a wait that paid restores it. A wait in vain alone says nothing, the caller may be busy with a step of one unit. */
 static bool spin(const oct_team *t, const _Atomic uint32_t *word, uint32_t value, const _Atomic bool *running, int64_t *budget)
 {
     if (t->spin_ns == 0)
         return false;
-    int64_t end = now_ns() + *budget;
+    int64_t now = now_ns(), end = now + *budget, before;
+    bool taken = false;
     do {
         for (int i = 0; i < 16; i++) {
             if (atomic_load_explicit(word, memory_order_acquire) != value) {
@@ -120,8 +122,12 @@ static bool spin(const oct_team *t, const _Atomic uint32_t *word, uint32_t value
         }
         if (running && !atomic_load_explicit(running, memory_order_relaxed))
             return false;
-    } while (now_ns() < end);
-    *budget = oct_max64(*budget / 2, SPIN_MIN_NS);
+        before = now;
+        now = now_ns();
+        taken = taken || now - before > TAKEN_NS;
+    } while (now < end);
+    if (taken)
+        *budget = oct_max64(*budget / 2, SPIN_MIN_NS);
     return false;
 }
 
