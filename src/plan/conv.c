@@ -1,12 +1,14 @@
 /* Cutting a convolution into units of work: see conv.h. */
 #include "plan/conv.h"
 
-/* Multiply-accumulates a unit should hold: enough that claiming it costs nothing, few enough that all threads stay busy. */
+/* Multiply-accumulates a unit should hold: enough that claiming it costs nothing, few enough that all threads stay busy. Dense INT8 layers
+ * that would be one or two units go in quarters, down to what handing over (0.3 us) is worth. */
 static int64_t unit_target(oct_step_kind kind, int64_t total)
 {
-    const bool dense_int8 = kind == OCT_STEP_CONV_Q;
-    const int64_t least = dense_int8 ? (int64_t)1 << 19 : (int64_t)1 << 16, most = dense_int8 ? (int64_t)1 << 24 : (int64_t)1 << 22;
-    return oct_min64(oct_max64(total / 32, least), most);
+    if (kind != OCT_STEP_CONV_Q)
+        return oct_min64(oct_max64(total / 32, (int64_t)1 << 16), (int64_t)1 << 22);
+    const int64_t least = oct_min64((int64_t)1 << 19, oct_max64(total / 4, (int64_t)1 << 17));
+    return oct_min64(oct_max64(total / 32, least), (int64_t)1 << 24);
 }
 
 /* Pieces of about `wanted`, all of nearly one size, and in fours where there are several: so many go evenly over 2 or 4 threads. */
