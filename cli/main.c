@@ -1,7 +1,9 @@
 /* The octavo program: the table of commands and nothing else. Each command is one file beside this one. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include <cjson/cJSON.h>
 #include "cli.h"
 
 static const struct {
@@ -30,8 +32,20 @@ static int help(FILE *to, int status)
     return fflush(to) == 0 ? status : OCT_ERR_IO;
 }
 
+/* cJSON leaves out what it has no memory for: reports would lose members without a word. */
+static void *json_alloc(size_t bytes)
+{
+    void *p = malloc(bytes);
+    if (!p) {
+        fputs("octavo: no memory for a report\n", stderr);
+        exit(70);
+    }
+    return p;
+}
+
 int main(int argc, char **argv)
 {
+    cJSON_InitHooks(&(cJSON_Hooks){.malloc_fn = json_alloc, .free_fn = free});
     const char *name = argc > 1 ? argv[1] : "";
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0)
         return help(stdout, 0);

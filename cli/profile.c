@@ -79,7 +79,7 @@ static double peak_of(const cli_profile *p, const oct_step_profile *s)
 typedef struct group {
     const char *name;
     double ms;
-    int64_t macs;
+    double macs;
     int steps;
 } group;
 
@@ -110,7 +110,7 @@ static group *make_groups(const cli_profile *p, const char *(*key)(const oct_ste
         if (at == *count)
             list[(*count)++].name = name;
         list[at].ms += p->ms[i];
-        list[at].macs += p->steps[i].macs;
+        list[at].macs += (double)p->steps[i].macs;
         list[at].steps++;
     }
     if (list)
@@ -127,7 +127,7 @@ static void print_groups(const cli_profile *p, const char *title, const char *(*
     printf("by %s:\n", title);
     for (int i = 0; list && i < count; i++)
         printf("%9.4f %6.1f %9.1f  %-18s %d steps\n", list[i].ms, percent(p, list[i].ms),
-               per_second((double)list[i].macs, list[i].ms), list[i].name, list[i].steps);
+               per_second(list[i].macs, list[i].ms), list[i].name, list[i].steps);
     free(list);
 }
 
@@ -184,7 +184,7 @@ static void add_groups(const cli_profile *p, const char *(*key)(const oct_step_p
         cJSON_AddNumberToObject(o, "ms", list[i].ms);
         cJSON_AddNumberToObject(o, "percent", percent(p, list[i].ms));
         cJSON_AddNumberToObject(o, "steps", list[i].steps);
-        cJSON_AddNumberToObject(o, "macs", (double)list[i].macs);
+        cJSON_AddNumberToObject(o, "macs", list[i].macs);
     }
     free(list);
 }

@@ -164,7 +164,7 @@ static bool same_reason(const reason *a, const reason *b)
 typedef struct tally {
     reason reason;
     int32_t steps;
-    int64_t macs;
+    double macs; /* of a hostile plan their sum would leave int64 */
 } tally;
 
 /* The kinds of reasons, in the order of the steps, with how many steps give them. At most MOST kinds are told apart. */
@@ -183,7 +183,7 @@ static oct_status add_reasons(const oct_plan *p, cJSON *o)
         if (at == count)
             list[count++] = (tally){.reason = r};
         list[at].steps++;
-        list[at].macs += p->steps[i].macs;
+        list[at].macs += (double)p->steps[i].macs;
     }
     cJSON *array = cJSON_AddArrayToObject(o, "reasons");
     for (int i = 0; i < count; i++) {
@@ -198,7 +198,7 @@ static oct_status add_reasons(const oct_plan *p, cJSON *o)
         free(text);
         cJSON_AddStringToObject(e, "example", list[i].reason.text);
         cJSON_AddNumberToObject(e, "steps", list[i].steps);
-        cJSON_AddNumberToObject(e, "macs", (double)list[i].macs);
+        cJSON_AddNumberToObject(e, "macs", list[i].macs);
     }
     return OCT_OK;
 }
@@ -206,20 +206,20 @@ static oct_status add_reasons(const oct_plan *p, cJSON *o)
 static oct_status add_summary(const oct_plan *p, cJSON *root)
 {
     cJSON *o = cJSON_AddObjectToObject(root, "summary"), *steps = cJSON_AddObjectToObject(o, "steps");
-    int64_t macs = 0, int8_macs = 0;
+    double macs = 0, int8_macs = 0;
     int count[OCT_PREC_CONVERT + 1] = {0};
     for (int32_t i = 0; i < p->step_count; i++) {
         const oct_plan_step *s = &p->steps[i];
         count[s->precision]++;
-        macs += s->macs;
-        int8_macs += s->precision == OCT_PREC_INT8 ? s->macs : 0;
+        macs += (double)s->macs;
+        int8_macs += s->precision == OCT_PREC_INT8 ? (double)s->macs : 0;
     }
     for (int i = 0; i <= OCT_PREC_CONVERT; i++)
         if (count[i])
             cJSON_AddNumberToObject(steps, oct_precision_name((oct_precision)i), count[i]);
-    cJSON_AddNumberToObject(o, "macs", (double)macs);
-    cJSON_AddNumberToObject(o, "int8_macs", (double)int8_macs);
-    cJSON_AddNumberToObject(o, "int8_share", macs ? (double)int8_macs / (double)macs : 0);
+    cJSON_AddNumberToObject(o, "macs", macs);
+    cJSON_AddNumberToObject(o, "int8_macs", int8_macs);
+    cJSON_AddNumberToObject(o, "int8_share", macs > 0 ? int8_macs / macs : 0);
     return add_reasons(p, o);
 }
 

@@ -304,7 +304,8 @@ static oct_status upgrade_all(importer *im)
     oct_graph *g = im->g;
     for (int64_t i = 0; i < g->node_count; i++) {
         oct_node *n = g->nodes[i];
-        oct_status s = oct_onnx_upgrade(g, n, oct_or_empty(proto_of(im, n)->op_type), im->opset);
+        const Onnx__NodeProto *p = proto_of(im, n); /* NULL when the file names none of its outputs */
+        oct_status s = oct_onnx_upgrade(g, n, p ? oct_or_empty(p->op_type) : "", im->opset);
         if (s == OCT_OK)
             s = oct_op_get(n->op)->infer(g, n);
         if (s != OCT_OK)

@@ -97,6 +97,9 @@ static oct_status check_tensor(const oct_plan *p, int32_t i)
         return bad_tensor(i, "a field is out of range");
     if (oct_size_count(t->dims, t->rank, &count) != OCT_OK)
         return bad_tensor(i, "its shape is too large");
+    for (uint32_t k = 0; k < t->rank; k++) /* of an axis of length 1 as well: the check of a step multiplies it all the same */
+        if (t->strides[k] >> MAX_BYTES_LOG2 > 0 || t->strides[k] >> MAX_BYTES_LOG2 < -1)
+            return bad_tensor(i, "a stride is out of range");
     const oct_plan_tensor *root = &p->tensors[t->root];
     if (root->root != t->root || root->place != t->place || root->port != t->port)
         return bad_tensor(i, "its root is none");

@@ -83,7 +83,7 @@ oct_status oct_draft_const_reserve(oct_draft *d, int64_t size, int64_t *at, uint
 {
     int64_t start = oct_round_up(d->const_size, OCT_ALIGN), end;
     OCT_TRY(oct_size_add(start, size, &end));
-    OCT_TRY(oct_grow((void **)&d->constants, &d->const_capacity, end, 1));
+    OCT_TRY(oct_grow((void **)&d->constants, &d->const_capacity, oct_max64(end, 1), 1));
     memset(d->constants + d->const_size, 0, (size_t)(end - d->const_size));
     d->const_size = end;
     *at = start;

@@ -12,16 +12,16 @@ void oct_qconv_ref(const oct_qconv_args *g)
     for (int64_t i = 0; i < g->m; i++) {
         const int32_t *bias = g->w;
         const int8_t *w = (const int8_t *)(bias + NR);
-        int32_t acc[NR];
+        uint32_t acc[NR]; /* wraps, as the vectors of the variants do: a plan from a foreign hand may hold any bias */
         for (int j = 0; j < NR; j++)
-            acc[j] = bias[j];
+            acc[j] = (uint32_t)bias[j];
         for (int32_t t = 0; t < g->tap_count; t++) {
             const uint8_t *a = g->a + i * g->px + g->taps[t];
             for (int64_t k = 0; k < k4; k++, a += 4, w += NR * 4)
                 for (int j = 0; j < NR; j++)
-                    acc[j] += a[0] * w[4 * j] + a[1] * w[4 * j + 1] + a[2] * w[4 * j + 2] + a[3] * w[4 * j + 3];
+                    acc[j] += (uint32_t)(a[0] * w[4 * j] + a[1] * w[4 * j + 1] + a[2] * w[4 * j + 2] + a[3] * w[4 * j + 3]);
         }
         const float *scale = (const float *)w;
-        oct_epilogue_row(acc, g->n, scale, scale + NR, g->e, g->res ? g->res + i * g->ldr : NULL, (uint8_t *)g->c + i * g->ldc);
+        oct_epilogue_row((const int32_t *)acc, g->n, scale, scale + NR, g->e, g->res ? g->res + i * g->ldr : NULL, (uint8_t *)g->c + i * g->ldc);
     }
 }

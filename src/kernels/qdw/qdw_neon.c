@@ -43,10 +43,11 @@ static void sums_of_rest(const oct_qdw_args *g, const int32_t *bias, const int8_
 {
     for (int32_t j = 0; j < n; j++) {
         const int8_t *k = w + first + j;
-        sums[j] = bias[first + j];
+        uint32_t sum = (uint32_t)bias[first + j];
         for (int32_t ky = 0; ky < g->kh; ky++)
             for (int32_t kx = 0; kx < g->kw; kx++, k += g->c)
-                sums[j] += g->rows[ky][i * g->px + kx * g->kx_step + first + j] * *k;
+                sum += (uint32_t)(g->rows[ky][i * g->px + kx * g->kx_step + first + j] * *k);
+        sums[j] = (int32_t)sum;
     }
 }
 

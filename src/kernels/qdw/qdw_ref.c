@@ -35,16 +35,16 @@ static inline void block(const oct_qdw_args *g, int64_t i, int32_t first, int32_
     const int32_t *bias = g->w;
     const float *scale = (const float *)(bias + g->c), *fbias = scale + g->c;
     const int8_t *w = (const int8_t *)(fbias + g->c) + first;
-    int32_t acc[BLOCK];
+    uint32_t acc[BLOCK]; /* wraps, as the vectors of the variants do: a plan from a foreign hand may hold any bias */
     memcpy(acc, bias + first, sizeof(int32_t) * (size_t)n);
     for (int32_t ky = 0; ky < g->kh; ky++)
         for (int32_t kx = 0; kx < g->kw; kx++, w += g->c) {
             const uint8_t *x = g->rows[ky] + i * g->px + kx * g->kx_step + first;
             for (int32_t j = 0; j < n; j++)
-                acc[j] += (int16_t)(x[j] * w[j]);
+                acc[j] += (uint32_t)(int16_t)(x[j] * w[j]);
         }
     const int64_t size = g->e->kind == OCT_EPI_F32 || g->e->kind == OCT_EPI_S32 ? 4 : 1;
-    oct_epilogue_row(acc, n, scale + first, fbias + first, g->e, g->res ? g->res + i * g->ldr + first : NULL,
+    oct_epilogue_row((const int32_t *)acc, n, scale + first, fbias + first, g->e, g->res ? g->res + i * g->ldr + first : NULL,
                      (uint8_t *)g->out + i * g->ldc + first * size);
 }
 

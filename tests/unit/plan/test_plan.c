@@ -178,6 +178,7 @@ LIE(tensor_unaligned, b->tensors[Y].offset += 1)
 LIE(tensor_huge_dims, b->tensors[Y].dims[0] = INT64_C(1) << 50)
 LIE(tensor_negative_dim, b->tensors[Y].dims[0] = -1)
 LIE(tensor_wrapping_stride, b->tensors[CONV].strides[2] = INT64_C(1) << 61)
+LIE(tensor_stride_of_one_image, b->tensors[CONV].strides[0] = INT64_C(1) << 61)
 LIE(tensor_long_stride, b->tensors[CONV].strides[0] = 1; b->tensors[CONV].strides[2] += 1)
 LIE(tensor_small_root, b->tensors[Y].bytes -= 4)
 LIE(tensor_rank, b->tensors[Y].rank = 9)
@@ -240,7 +241,7 @@ static const struct {
     lie *tell;
 } lies[] = {
 #define ROW(name) {#name, name}
-    ROW(tensor_outside), ROW(tensor_negative), ROW(tensor_unaligned), ROW(tensor_huge_dims), ROW(tensor_negative_dim), ROW(tensor_wrapping_stride),
+    ROW(tensor_outside), ROW(tensor_negative), ROW(tensor_unaligned), ROW(tensor_huge_dims), ROW(tensor_negative_dim), ROW(tensor_wrapping_stride), ROW(tensor_stride_of_one_image),
     ROW(tensor_long_stride), ROW(tensor_small_root), ROW(tensor_rank), ROW(tensor_type), ROW(tensor_root), ROW(tensor_other_root), ROW(tensor_place),
     ROW(tensor_const_output), ROW(tensor_name), ROW(tensor_port), ROW(tensor_scale), ROW(input_shape), ROW(output_tensor), ROW(output_layout), ROW(tap_tensor),
     ROW(meta_string), ROW(strings_open), ROW(step_kind), ROW(step_precision), ROW(step_tactic), ROW(step_params), ROW(step_params_size), ROW(step_inputs),
