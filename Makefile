@@ -1,6 +1,6 @@
 # Octavo's front door: installs what is missing, then calls CMake.  `make` alone lists the targets.
 .DEFAULT_GOAL := help
-.PHONY: help deps build dev check test demo bench python install clean
+.PHONY: help deps build dev check test demo bench soak fuzz python install clean
 JOBS ?= $(shell nproc)
 PREFIX ?= /usr/local
 PYTHON = $$(test -x .venv/bin/python && echo .venv/bin/python || echo python3)
@@ -37,9 +37,16 @@ demo: build ## from nothing to a measured INT8 model (DATA=... MODEL=... for you
 
 bench: build ## kernels, INT8 against float step by step, other engines (MODELS=folder of ONNX files)
 	@tools/setup python
-	@for b in $$(find build/release -maxdepth 1 -type f -executable -name 'bench_*' | sort); do echo "== $$b"; $$b || exit 1; done
+	@for b in $$(find build/release -maxdepth 1 -type f -executable -name 'bench_*' ! -name bench_soak | sort); do echo "== $$b"; $$b || exit 1; done
 	@$(PYTHON) bench/int8_vs_float.py $(OCTAVO) --models $(MODELS)
 	@$(PYTHON) bench/peers.py $(OCTAVO) --models $(MODELS)
+
+soak: build ## an hour and a million inferences at least: memory flat, answers the same (MODEL=... for your own)
+	@build/release/bench_soak $(or $(MODEL),models/demo_chars.onnx) 1000000 3600
+
+fuzz: build ## libFuzzer on every reader of files, two minutes each (needs clang and libclang-rt-14-dev)
+	@tools/setup python
+	@$(PYTHON) tools/fuzz --seconds 120
 
 python: deps ## the Python package, into .venv
 	@test -x .venv/bin/python || python3 -m venv .venv
