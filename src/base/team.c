@@ -23,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "base/mem.h"
+#include "base/quota.h"
 
 #define MAX_THREADS 1024
 #define SPIN_NS     40000 /* a futex round trip costs about 6 us: beyond a few of them sleeping is cheaper for everyone */
@@ -192,7 +193,9 @@ oct_status oct_team_create(int threads, oct_team **out)
         return oct_fail(OCT_ERR_USAGE, "%d threads: 0 (all cores) to %d are possible", threads, MAX_THREADS);
     oct_status s = OCT_OK;
     oct_team *t = NULL;
+    const int quota = threads ? 0 : oct_cpu_quota("");
     int cores = available_cores();
+    cores = quota && quota < cores ? quota : cores;
     int size = threads ? threads : (int)oct_min64(cores, MAX_THREADS);
     OCT_TRY_DONE(oct_alloc(sizeof *t, true, (void **)&t));
     t->size = 1; /* threads started so far: destroy joins just these */

@@ -10,7 +10,7 @@
 
 typedef struct oct_team oct_team;
 
-/* threads 0 = all cores this process may use; the calling thread counts as one. */
+/* threads 0 = all cores this process may use, by its affinity and its CPU quota; the calling thread counts as one. */
 oct_status oct_team_create(int threads, oct_team **out);
 void oct_team_destroy(oct_team *team);
 int oct_team_size(const oct_team *team);
