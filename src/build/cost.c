@@ -43,9 +43,10 @@ static double row_cycles(int64_t m, int32_t mr, double vectors)
     return m % mr ? cycles + tile_cycles(m % mr, vectors) : cycles;
 }
 
-static double conv_cycles(const oct_p_conv *p, bool codes, oct_isa isa, int32_t mr, int32_t nr)
+static double conv_cycles(const oct_p_conv *p, bool codes, oct_isa isa, int32_t mr, int32_t nr, int32_t step)
 {
-    const double vectors = nr / lanes(isa), depth = codes ? code_depth(isa) : 1;
+    const int64_t columns = p->oc / p->groups;
+    const double vectors = (double)oct_min64(nr, oct_round_up(columns, step)) / lanes(isa), depth = codes ? code_depth(isa) : 1;
     const double k = (double)p->tap_count * (codes && isa == OCT_ISA_AVX512VNNI ? (double)oct_div_up(p->kc, 4) : p->kc / depth);
     const double panels = (double)oct_div_up(p->oc / p->groups, nr) * p->groups, rows = (double)p->n * p->oh;
     const double store = (double)p->ow * vectors * (codes ? 4 : 2);
@@ -121,13 +122,13 @@ double oct_cost_step(const oct_plan *p, const oct_plan_step *s)
     switch ((oct_step_kind)s->kind) {
     case OCT_STEP_CONV_Q: {
         const oct_qconv_kernel *k = oct_qconv_find(tactic);
-        cycles = conv_cycles(conv, true, k->isa, k->mr, k->nr);
+        cycles = conv_cycles(conv, true, k->isa, k->mr, k->nr, k->step);
         bytes += copied_bytes(conv, OCT_STEP_CONV_Q) + (double)conv->panel_bytes * conv->panels * conv->groups;
         break;
     }
     case OCT_STEP_CONV_F: {
         const oct_fconv_kernel *k = oct_fconv_find(tactic);
-        cycles = conv_cycles(conv, false, k->isa, k->mr, k->nr);
+        cycles = conv_cycles(conv, false, k->isa, k->mr, k->nr, k->nr);
         bytes += copied_bytes(conv, OCT_STEP_CONV_F) + (double)conv->panel_bytes * conv->panels * conv->groups;
         break;
     }

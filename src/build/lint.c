@@ -172,7 +172,7 @@ static oct_status lint_table(const oct_plan *p, int32_t i, cJSON *list)
                         x->zero - 128 * x->biased, (double)y->scale, y->zero - 128 * y->biased);
 }
 
-/* Multiplications done per useful one: whole panels of columns, and runs of four codes for INT8. */
+/* Multiplications done per useful one: whole panels of columns or their steps, and runs of four codes for INT8. */
 static oct_status lane_factor(const oct_plan *p, const oct_plan_step *s, double *factor)
 {
     const void *kernel;
@@ -182,8 +182,9 @@ static oct_status lane_factor(const oct_plan *p, const oct_plan_step *s, double 
     OCT_TRY(oct_step_kernel(p, s, &kernel));
     const oct_p_conv *q = (const oct_p_conv *)(const void *)(p->params + s->params);
     const bool codes = s->kind == OCT_STEP_CONV_Q;
-    const int32_t columns = codes ? ((const oct_qconv_kernel *)kernel)->nr : ((const oct_fconv_kernel *)kernel)->nr;
-    *factor = (double)q->panels * columns / (q->oc / q->groups) * (codes ? (double)oct_round_up(q->kc, 4) / q->kc : 1);
+    const int32_t nr = codes ? ((const oct_qconv_kernel *)kernel)->nr : ((const oct_fconv_kernel *)kernel)->nr;
+    const int32_t step = codes ? ((const oct_qconv_kernel *)kernel)->step : nr, columns = q->oc / q->groups, whole = columns / nr * nr;
+    *factor = (double)(whole + oct_round_up(columns - whole, step)) / columns * (codes ? (double)oct_round_up(q->kc, 4) / q->kc : 1);
     return OCT_OK;
 }
 

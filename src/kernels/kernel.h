@@ -59,7 +59,7 @@ typedef void oct_qconv_fn(const oct_qconv_args *args);
 typedef struct oct_qconv_kernel {
     const char *name;
     oct_isa isa;
-    int32_t mr, nr;
+    int32_t mr, nr, step; /* of nr columns, those behind the first n rounded up to step are not computed */
     oct_qconv_fn *fn;
 } oct_qconv_kernel;
 

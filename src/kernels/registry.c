@@ -28,7 +28,7 @@
 #define PACK_AVX512VNNI(f) RUN_AVX512VNNI(f)
 #define PACK_NEON(f)       f
 
-#define OCT_KERNEL_qconv(name, isa, mr, nr) {ROW(name, isa), mr, nr, RUN_##isa(oct_##name)},
+#define OCT_KERNEL_qconv(name, isa, mr, nr, step) {ROW(name, isa), mr, nr, step, RUN_##isa(oct_##name)},
 static const oct_qconv_kernel qconv_rows[] = {
 #include "kernels/kernels.inc"
 };

@@ -10,7 +10,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
-#include "kernels/epilogue.h"
+#include "kernels/epilogue_avx2.h"
 #include "kernels/kernel.h"
 #include "kernels/rows.h"
 
@@ -71,7 +71,7 @@ FORCE __m256i load16(const uint8_t *x, const bool full, int32_t n)
     return _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)part));
 }
 
-static void finish_any(const block_call *b, __m256i low, __m256i high, int64_t i)
+static __attribute__((noinline)) void finish_any(const block_call *b, __m256i low, __m256i high, int64_t i)
 {
     int32_t sums[BLOCK], stored[BLOCK];
     float scale[BLOCK], fbias[BLOCK];
@@ -84,7 +84,7 @@ static void finish_any(const block_call *b, __m256i low, __m256i high, int64_t i
     const oct_qdw_args *g = b->g;
     const int64_t size = g->e->kind == OCT_EPI_F32 || g->e->kind == OCT_EPI_S32 ? 4 : 1;
     const int32_t first = b->first + b->skip;
-    oct_epilogue_row(sums + b->skip, b->n - b->skip, scale + b->skip, fbias + b->skip, g->e, g->res ? g->res + i * g->ldr + first : NULL,
+    oct_epilogue_row_avx2(sums + b->skip, b->n - b->skip, scale + b->skip, fbias + b->skip, g->e, g->res ? g->res + i * g->ldr + first : NULL,
                      (uint8_t *)g->out + i * g->ldc + first * size);
 }
 

@@ -1,14 +1,15 @@
-/* qconv for AVX2 without VNNI, up to 8 pixels x 16 or 32 columns, exact: nothing saturates on the way (DESIGN 3.4).
+/* qconv for AVX2 without VNNI, up to 8 pixels x 32 columns, exact: nothing saturates on the way (DESIGN 3.4).
  *
  * vpmaddubsw would saturate at 16 bits, so both sides are widened: the even and the odd bytes of a dword as two 16-bit lanes each,
  * multiplied and added in pairs by vpmaddwd. The activations of a tile are widened once, a chunk of their rows at a time, and the
- * inner loop broadcasts them from memory; it takes 8 columns at a time (a part), because their weights are widened there.
+ * inner loop broadcasts them from memory; it takes 8 columns at a time (a part), because their weights are widened there. Parts without a
+ * column that counts are left out, so that narrow layers need no narrower variant.
  * Bound on Zen 4: two instructions for 16 products, 5 cycles for 8 such pairs: 26 products a cycle. */
 #include <immintrin.h>
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
-#include "kernels/epilogue.h"
+#include "kernels/epilogue_avx2.h"
 #include "kernels/kernel.h"
 #include "kernels/rows.h"
 
@@ -22,7 +23,7 @@
 
 #define ROWS8(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7)
 
-enum { MR = 8, CHUNK = 128 }; /* dwords of a row widened at a time: 8 KB for the tile */
+enum { MR = 8, NR = 32, PARTS = NR / 8, CHUNK = 128 }; /* dwords of a row widened at a time: 8 KB for the tile */
 
 /* A chunk of a row: the even and the odd bytes of its dwords, each as two 16-bit lanes. The gaps keep the loads of a step in different
  * banks of the cache. */
@@ -49,7 +50,7 @@ FORCE void widen(const uint8_t *x, int64_t k4, wide_row *wide)
 }
 
 /* sums[PARTS*i] += widened row i x k4 dwords of the 8 columns that start at w. */
-FORCE void multiply(const int ROWS, const int PARTS, const wide_row wide[MR], const __m256i *w, int64_t k4, __m256i *sums)
+FORCE void multiply(const int ROWS, const wide_row wide[MR], const __m256i *w, int64_t k4, __m256i *sums)
 {
 #define LOAD(i) __m256i c##i = sums[ROWS > i ? PARTS * i : 0];
     ROWS8(LOAD)
@@ -73,12 +74,12 @@ FORCE void multiply(const int ROWS, const int PARTS, const wide_row wide[MR], co
 }
 
 /* The fast finish converts to s32 before it clamps: exact when no value can leave s32 (see the AVX-512 variants). */
-static bool is_small(const oct_qepilogue *e, const float *scale, int nr)
+static bool is_small(const oct_qepilogue *e, const float *scale)
 {
     if (e->kind != OCT_EPI_U8 && e->kind != OCT_EPI_U8_RES)
         return false;
     const float limit = e->kind == OCT_EPI_U8 ? 1.0f : 0.5f;
-    for (int j = 0; j < nr; j++)
+    for (int j = 0; j < NR; j++)
         if (!(fabsf(scale[j]) < limit))
             return false;
     return e->kind == OCT_EPI_U8 || fabsf(e->res_scale) < 0x1p20f;
@@ -123,67 +124,59 @@ typedef struct tile_call {
 } tile_call;
 typedef void tile_fn(const tile_call *t, int64_t first);
 
-FORCE void tile(const int ROWS, const int PARTS, const tile_call *t, int64_t first)
+static __attribute__((noinline)) void finish(const tile_call *t, const __m256i *sums, const uint8_t *res, uint8_t *c)
+{
+    const oct_qconv_args *g = t->g;
+    if (!t->small) {
+        oct_epilogue_row_avx2((const int32_t *)sums, g->n, t->scale, t->scale + NR, g->e, res, c);
+        return;
+    }
+    for (int32_t j = 0; j < g->n; j += 16)
+        finish_small(sums + j / 8, t->scale + j, g->e, g->n - j, res ? res + j : NULL, c + j);
+}
+
+FORCE void tile(const int ROWS, const tile_call *t, int64_t first)
 {
     const oct_qconv_args *g = t->g;
     const __m256i *bias = g->w, *w = bias + PARTS;
     const int64_t k4 = ((int64_t)g->kc + 3) / 4;
-    __m256i sums[MR * 4];
+    const int parts = (g->n + 7) / 8;
+    __m256i sums[MR * PARTS];
     wide_row wide[MR];
     for (int i = 0; i < ROWS * PARTS; i++)
         sums[i] = bias[i % PARTS];
     for (int32_t tap = 0; tap < g->tap_count; tap++)
         for (int64_t k = 0; k < k4; k += CHUNK) {
             const int64_t n = k4 - k < CHUNK ? k4 - k : CHUNK;
+#pragma GCC unroll 1 /* here and below: the tiles are many, and the library small */
             for (int i = 0; i < ROWS; i++)
                 widen(g->a + (first + i) * g->px + g->taps[tap] + 4 * k, n, &wide[i]);
-            for (int part = 0; part < PARTS; part++)
-                multiply(ROWS, PARTS, wide, w + part, n, sums + part);
+#pragma GCC unroll 1
+            for (int part = 0; part < parts; part++)
+                multiply(ROWS, wide, w + part, n, sums + part);
             w += PARTS * n;
         }
-    for (int i = 0; i < ROWS; i++) {
-        uint8_t *c = (uint8_t *)g->c + (first + i) * g->ldc;
-        const uint8_t *res = g->res ? g->res + (first + i) * g->ldr : NULL;
-        if (!t->small) {
-            oct_epilogue_row((const int32_t *)(sums + PARTS * i), g->n, t->scale, t->scale + 8 * PARTS, g->e, res, c);
-            continue;
-        }
-        for (int32_t j = 0; j < g->n; j += 16)
-            finish_small(sums + PARTS * i + j / 8, t->scale + j, g->e, g->n - j, res ? res + j : NULL, c + j);
-    }
+#pragma GCC unroll 1
+    for (int i = 0; i < ROWS; i++)
+        finish(t, sums + PARTS * i, g->res ? g->res + (first + i) * g->ldr : NULL, (uint8_t *)g->c + (first + i) * g->ldc);
 }
 
-/* tiles[rows - 1] for 1 .. MR rows. */
-FORCE void run(const oct_qconv_args *g, const int PARTS, tile_fn *const *tiles)
+#define TILE_FN(i) \
+    static void tile_##i(const tile_call *t, int64_t first) { tile(i + 1, t, first); }
+ROWS8(TILE_FN)
+
+void oct_qconv_8x32_avx2(const oct_qconv_args *g)
 {
+#define TILE(i) tile_##i,
+    static tile_fn *const tiles[] = {ROWS8(TILE)}; /* for 1 .. MR rows */
+#undef TILE
     const int64_t k4 = ((int64_t)g->kc + 3) / 4;
     tile_call t = {.g = g, .scale = (const float *)((const __m256i *)g->w + PARTS * (1 + g->tap_count * k4))};
-    t.small = is_small(g->e, t.scale, 8 * PARTS);
+    t.small = is_small(g->e, t.scale);
     const int64_t count = (g->m + MR - 1) / MR, rows = g->m / count, longer = g->m % count;
     for (int64_t i = 0, first = 0; i < count; i++) {
         const int64_t n = rows + (i < longer);
         tiles[n - 1](&t, first);
         first += n;
     }
-}
-
-#define TILE_FN(i)                                                                                                                 \
-    static void tile_##i##x16(const tile_call *t, int64_t first) { tile(i + 1, 2, t, first); }                                     \
-    static void tile_##i##x32(const tile_call *t, int64_t first) { tile(i + 1, 4, t, first); }
-ROWS8(TILE_FN)
-
-void oct_qconv_8x16_avx2(const oct_qconv_args *g)
-{
-#define TILE(i) tile_##i##x16,
-    static tile_fn *const tiles[] = {ROWS8(TILE)};
-#undef TILE
-    run(g, 2, tiles);
-}
-
-void oct_qconv_8x32_avx2(const oct_qconv_args *g)
-{
-#define TILE(i) tile_##i##x32,
-    static tile_fn *const tiles[] = {ROWS8(TILE)};
-#undef TILE
-    run(g, 4, tiles);
 }
