@@ -37,7 +37,7 @@ demo: build ## from nothing to a measured INT8 model (DATA=... MODEL=... for you
 
 bench: build ## kernels, INT8 against float step by step, other engines (MODELS=folder of ONNX files)
 	@tools/setup python
-	@for b in $$(find build/release -maxdepth 1 -type f -executable -name 'bench_*' ! -name bench_soak | sort); do echo "== $$b"; $$b || exit 1; done
+	@for b in $$(find build/release -maxdepth 1 -type f -executable -name 'bench_*' ! -name bench_soak ! -name bench_start | sort); do echo "== $$b"; $$b || exit 1; done
 	@$(PYTHON) bench/int8_vs_float.py $(OCTAVO) --models $(MODELS)
 	@$(PYTHON) bench/peers.py $(OCTAVO) --models $(MODELS)
 
