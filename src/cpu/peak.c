@@ -35,7 +35,7 @@ PEAK(peak_f32, "vfmadd231ps")
     __attribute__((target("avx2,fma"))) static void name(int64_t loops)                                                            \
     {                                                                                                                              \
         __asm__ volatile("vpxor %%ymm14, %%ymm14, %%ymm14\n\tvpxor %%ymm15, %%ymm15, %%ymm15\n\t"                                  \
-                         "1:\n\t" chains "sub $1, %0\n\tjnz 1b\n\tvzeroupper"                                                     \
+                         "1:\n\t" chains "sub $1, %0\n\tjnz 1b\n\tvzeroupper"                                                      \
                          : "+r"(loops)                                                                                             \
                          :                                                                                                         \
                          : "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",       \

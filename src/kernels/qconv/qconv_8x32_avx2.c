@@ -60,8 +60,8 @@ FORCE void multiply(const int ROWS, const wide_row wide[MR], const __m256i *w, i
         const __m256i even = _mm256_srai_epi16(_mm256_slli_epi16(*w, 8), 8), odd = _mm256_srai_epi16(*w, 8);
 #define STEP(i)                                                                                                                    \
     if (ROWS > i) {                                                                                                                \
-        DOT(c##i, _mm256_set1_epi32(x[i * STRIDE]), even);                                                                      \
-        DOT(c##i, _mm256_set1_epi32(x[i * STRIDE + STRIDE / 2]), odd);                                                               \
+        DOT(c##i, _mm256_set1_epi32(x[i * STRIDE]), even);                                                                         \
+        DOT(c##i, _mm256_set1_epi32(x[i * STRIDE + STRIDE / 2]), odd);                                                             \
     }
         ROWS8(STEP)
 #undef STEP

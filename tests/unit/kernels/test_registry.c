@@ -15,7 +15,7 @@
         }                                                                                                                          \
         assert_null(oct_##F##_find("no such kernel"));                                                                             \
         for (int isa = 0; isa < OCT_ISA_COUNT; isa++)                                                                              \
-            assert_true(oct_isa_runs((oct_isa)isa, oct_##F##_best((oct_isa)isa)->isa));                                                       \
+            assert_true(oct_isa_runs((oct_isa)isa, oct_##F##_best((oct_isa)isa)->isa));                                            \
     } while (0)
 
 static void registry__every_family__has_ordered_rows_and_lookups(void **state)
