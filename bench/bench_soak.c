@@ -4,63 +4,12 @@
  *
  * Every 1,000 runs the context is made anew. Prints a line ten times, and exits with 1 when resident memory grew by more than 1 MB after the first tenth, or an
  * answer differed. */
-#include <octavo/octavo.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
-
-static void check(oct_status s)
-{
-    if (s != OCT_OK) {
-        fprintf(stderr, "bench_soak: %s\n", oct_last_error()->message);
-        exit((int)s);
-    }
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static long resident_kb(void)
-{
-    long pages = 0, resident = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    if (!f || fscanf(f, "%ld %ld", &pages, &resident) != 2)
-        resident = 0;
-    if (f)
-        fclose(f);
-    return resident * (sysconf(_SC_PAGESIZE) / 1024);
-}
-
-/* A context with its first input filled; the input is the caller's to free. */
-static oct_context *open_context(const oct_plan *plan, void **input)
-{
-    oct_context *c;
-    oct_port port;
-    oct_tensor x = {0};
-    check(oct_context_create(plan, 0, &c));
-    check(oct_plan_get_input(plan, 0, &port));
-    x.dtype = port.dtype, x.rank = port.rank;
-    memcpy(x.dims, port.dims, sizeof x.dims);
-    const int64_t bytes = oct_tensor_count(&x) * (int64_t)oct_dtype_size(x.dtype);
-    *input = x.data = calloc((size_t)bytes, 1);
-    if (!x.data)
-        exit(70);
-    for (int64_t i = 0; x.dtype == OCT_F32 && i < bytes / 4; i++)
-        ((float *)x.data)[i] = (float)(i * 7919 % 256) / 128 - 1;
-    check(oct_context_set_input(c, port.name, &x));
-    return c;
-}
+#include "run.h"
 
 int main(int argc, char **argv)
 {
     const long runs = argc > 2 ? atol(argv[2]) : 1000000;
-    const double seconds = argc > 3 ? atof(argv[3]) : 0, begin = now();
+    const double seconds = argc > 3 ? atof(argv[3]) : 0, begin = 1e-3 * now_ms();
     oct_model *model = NULL;
     oct_plan *plan = NULL;
     oct_port out;
@@ -79,12 +28,12 @@ int main(int argc, char **argv)
     void *input = NULL, *first = NULL;
     oct_context *c = NULL;
     long done = 0, settled = 0, different = 0;
-    for (int tenth = 1; done < runs || now() - begin < seconds; done++) {
+    for (int tenth = 1; done < runs || 1e-3 * now_ms() - begin < seconds; done++) {
         oct_tensor y;
         if (done % 1000 == 0) {
             oct_context_destroy(c);
             free(input);
-            c = open_context(plan, &input);
+            c = open_context(plan, 0, &input);
         }
         check(oct_context_run(c));
         check(oct_context_get_output(c, out.name, &y));
@@ -94,9 +43,9 @@ int main(int argc, char **argv)
         if (done == 0)
             memcpy(first, y.data, bytes);
         different += memcmp(first, y.data, bytes) != 0;
-        if (tenth <= 10 && done + 1 >= runs / 10 * tenth && now() - begin >= seconds / 10 * tenth) {
+        if (tenth <= 10 && done + 1 >= runs / 10 * tenth && 1e-3 * now_ms() - begin >= seconds / 10 * tenth) {
             settled = tenth == 1 ? resident_kb() : settled;
-            printf("%9ld runs, %6.0f s, %ld KB resident, %ld answers differ\n", done + 1, now() - begin, resident_kb(), different);
+            printf("%9ld runs, %6.0f s, %ld KB resident, %ld answers differ\n", done + 1, 1e-3 * now_ms() - begin, resident_kb(), different);
             fflush(stdout);
             tenth++;
         }

@@ -3,40 +3,9 @@
  *   bench_start PLAN [THREADS] [ROUNDS]      defaults: 1 thread, 7 rounds
  *
  * The file cache is warm from the second round on; a round begins and ends without plan or context. Least and median over the rounds. */
-#include <octavo/octavo.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
+#include "run.h"
 
 enum { MOST = 101, STEADY = 15 };
-
-static void check(oct_status s)
-{
-    if (s != OCT_OK) {
-        fprintf(stderr, "bench_start: %s\n", oct_last_error()->message);
-        exit((int)s);
-    }
-}
-
-static double now_ms(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return 1e3 * (double)t.tv_sec + 1e-6 * (double)t.tv_nsec;
-}
-
-static double resident_mb(void)
-{
-    long pages = 0, resident = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    if (!f || fscanf(f, "%ld %ld", &pages, &resident) != 2)
-        resident = 0;
-    if (f)
-        fclose(f);
-    return (double)resident * (double)sysconf(_SC_PAGESIZE) / 1e6;
-}
 
 static int by_value(const void *a, const void *b)
 {
@@ -54,20 +23,15 @@ int main(int argc, char **argv)
     }
     for (int r = 0; r < rounds; r++) {
         oct_plan *plan;
-        oct_context *c;
-        oct_port port;
-        oct_tensor x = {0};
-        const double before = resident_mb(), begin = now_ms();
+        void *input;
+        const long before = resident_kb();
+        const double begin = now_ms();
         check(oct_plan_load(argv[1], &plan));
-        check(oct_context_create(plan, threads, &c));
-        check(oct_plan_get_input(plan, 0, &port));
-        x.dtype = port.dtype, x.rank = port.rank;
-        memcpy(x.dims, port.dims, sizeof x.dims);
-        x.data = calloc((size_t)oct_tensor_count(&x), oct_dtype_size(x.dtype));
-        check(oct_context_set_input(c, port.name, &x));
+        oct_context *c = open_context(plan, threads, &input);
         check(oct_context_run(c));
         first[r] = now_ms() - begin;
-        memory = resident_mb() - before > memory ? resident_mb() - before : memory;
+        const double added = (double)(resident_kb() - before) * 1.024e-3;
+        memory = added > memory ? added : memory;
         steady[r] = 1e30;
         for (int i = 0; i < STEADY; i++) {
             const double at = now_ms();
@@ -77,7 +41,7 @@ int main(int argc, char **argv)
         }
         oct_context_destroy(c);
         oct_plan_destroy(plan);
-        free(x.data);
+        free(input);
     }
     qsort(first, (size_t)rounds, sizeof *first, by_value);
     qsort(steady, (size_t)rounds, sizeof *steady, by_value);

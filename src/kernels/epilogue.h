@@ -3,6 +3,8 @@
 #ifndef OCT_KERNELS_EPILOGUE_H
 #define OCT_KERNELS_EPILOGUE_H
 
+#include <math.h>
+#include <stdbool.h>
 #include "kernels/kernel.h"
 #include "num/num.h"
 
@@ -11,6 +13,18 @@ static inline float oct_clamp_f32(float v, float lo, float hi)
 {
     v = v < lo ? lo : v;
     return v > hi ? hi : v;
+}
+
+/* Codes may be converted to s32 before they are clamped: no sum times its scale, with a residual if there is one, can leave s32. scale has n entries. */
+static inline bool oct_epilogue_is_small(const oct_qepilogue *e, const float *scale, int n)
+{
+    if (e->kind != OCT_EPI_U8 && e->kind != OCT_EPI_U8_RES)
+        return false;
+    const float limit = e->kind == OCT_EPI_U8 ? 1.0f : 0.5f; /* |(float)acc| <= 2^31 */
+    for (int j = 0; j < n; j++)
+        if (!(fabsf(scale[j]) < limit))
+            return false;
+    return e->kind == OCT_EPI_U8 || fabsf(e->res_scale) < 0x1p20f; /* |res - res_zp| <= 255 */
 }
 
 /* acc[n] -> out (u8, f32 or s32 by kind); scale and fbias have n entries, res n codes (residual kinds only; may be out). */

@@ -118,23 +118,12 @@ FORCE void tile(const int ROWS, const tile_call *t, int64_t first)
         finish(t, acc[i], first + i);
 }
 
-static bool is_small(const oct_qepilogue *e, const float *scale)
-{
-    if (e->kind != OCT_EPI_U8 && e->kind != OCT_EPI_U8_RES)
-        return false;
-    const float limit = e->kind == OCT_EPI_U8 ? 1.0f : 0.5f;
-    for (int j = 0; j < NR; j++)
-        if (!(fabsf(scale[j]) < limit))
-            return false;
-    return e->kind == OCT_EPI_U8 || fabsf(e->res_scale) < 0x1p20f;
-}
-
 void oct_qconv_4x16_neon(const oct_qconv_args *g)
 {
     tile_call t = {.g = g, .w = (const int8_t *)g->w + 4 * NR, .k4 = ((int64_t)g->kc + 3) / 4};
     const int64_t dwords = g->tap_count * t.k4;
     t.scale = (const float *)(const void *)(t.w + dwords * 4 * NR);
-    t.small = is_small(g->e, t.scale);
+    t.small = oct_epilogue_is_small(g->e, t.scale, NR);
     for (int v = 0; v < NV; v++) {
         int32x4_t sum = vdupq_n_s32(0);
         for (int64_t k = 0; k < dwords; k++)

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
+#include "kernels/epilogue.h"
 #include "kernels/epilogue_avx2.h"
 #include "kernels/kernel.h"
 #include "kernels/rows.h"
@@ -71,18 +72,6 @@ FORCE void multiply(const int ROWS, const wide_row wide[MR], const __m256i *w, i
         sums[PARTS * i] = c##i;
     ROWS8(STORE)
 #undef STORE
-}
-
-/* The fast finish converts to s32 before it clamps: exact when no value can leave s32 (see the AVX-512 variants). */
-static bool is_small(const oct_qepilogue *e, const float *scale)
-{
-    if (e->kind != OCT_EPI_U8 && e->kind != OCT_EPI_U8_RES)
-        return false;
-    const float limit = e->kind == OCT_EPI_U8 ? 1.0f : 0.5f;
-    for (int j = 0; j < NR; j++)
-        if (!(fabsf(scale[j]) < limit))
-            return false;
-    return e->kind == OCT_EPI_U8 || fabsf(e->res_scale) < 0x1p20f;
 }
 
 FORCE __m256i rounded(__m256i acc, const float *scale, const uint8_t *res, const oct_qepilogue *e)
@@ -172,7 +161,7 @@ void oct_qconv_8x32_avx2(const oct_qconv_args *g)
 #undef TILE
     const int64_t k4 = ((int64_t)g->kc + 3) / 4;
     tile_call t = {.g = g, .scale = (const float *)((const __m256i *)g->w + PARTS * (1 + g->tap_count * k4))};
-    t.small = is_small(g->e, t.scale);
+    t.small = oct_epilogue_is_small(g->e, t.scale, NR);
     const int64_t count = (g->m + MR - 1) / MR, rows = g->m / count, longer = g->m % count;
     for (int64_t i = 0, first = 0; i < count; i++) {
         const int64_t n = rows + (i < longer);

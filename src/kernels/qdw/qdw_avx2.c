@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
+#include "kernels/epilogue.h"
 #include "kernels/epilogue_avx2.h"
 #include "kernels/kernel.h"
 #include "kernels/rows.h"
@@ -164,9 +165,7 @@ void oct_qdw_avx2(const oct_qdw_args *g)
         b.skip = first - b.first;
         b.n = g->c - b.first < BLOCK ? g->c - b.first : BLOCK;
         b.scale = (const float *)(b.w + 2 + 2 * b.pairs);
-        b.small = g->e->kind == OCT_EPI_U8;
-        for (int32_t j = 0; j < BLOCK; j++)
-            b.small = b.small && fabsf(b.scale[j]) < 1.0f;
+        b.small = g->e->kind == OCT_EPI_U8 && oct_epilogue_is_small(g->e, b.scale, BLOCK);
         if (b.n == BLOCK)
             block(&b, true);
         else
