@@ -117,6 +117,14 @@ static oct_status open_block(const uint8_t *block, int64_t size, const oct_plan 
     return oct_check_shapes(p);
 }
 
+/* The failure s with the file's name in front of its message. */
+static oct_status fail_named(oct_status s, const char *name)
+{
+    char text[512];
+    snprintf(text, sizeof text, "%s", oct_last_error()->message);
+    return oct_fail_file(s == OCT_ERR_CONTENT ? oct_fail(s, "'%s': %s", name, text) : s, name);
+}
+
 /* The plan object around a block, which stays the caller's on failure. */
 static oct_status wrap(const void *block, int64_t size, const char *name, oct_plan **out)
 {
@@ -126,11 +134,9 @@ static oct_status wrap(const void *block, int64_t size, const char *name, oct_pl
         return oct_fail(OCT_ERR_MEMORY, "cannot allocate a plan");
     oct_status s = open_block(block, size, NULL, &p);
     if (s != OCT_OK) {
-        char text[512];
         free(p.shapes);
-        snprintf(text, sizeof text, "%s", oct_last_error()->message);
         free(kept);
-        return oct_fail_file(s == OCT_ERR_CONTENT ? oct_fail(s, "'%s': %s", name, text) : s, name);
+        return fail_named(s, name);
     }
     *kept = p;
     *out = kept;
@@ -168,10 +174,8 @@ oct_status oct_plan_load(const char *path, oct_plan **out)
     }
     p->map = map;
     if ((s = oct_plan_runs_here(p)) != OCT_OK) {
-        char text[256];
-        snprintf(text, sizeof text, "%s", oct_last_error()->message);
         oct_plan_destroy(p);
-        return oct_fail_file(s == OCT_ERR_CONTENT ? oct_fail(s, "'%s': %s", path, text) : s, path);
+        return fail_named(s, path);
     }
     *out = p;
     return OCT_OK;
