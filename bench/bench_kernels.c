@@ -134,37 +134,52 @@ typedef struct conv_context {
     char name[48];
 } conv_context;
 
-/* Rows outside, panels inside: a row of the image stays in L1 while the panels pass by. A 1x1 convolution has one long row,
- * cut into pieces of about 12 KB. */
+/* As the engine calls: an INT8 kernel gets bands of about 112 pixels and all panels. Floats: rows outside, panels inside; a row of the
+ * image stays in L1 while the panels pass by. A 1x1 convolution has one long row, cut into pieces. */
+static void run_qconv(conv_context *x)
+{
+    const int32_t band = x->rows > 1 && x->q.m < 112 ? (int32_t)(112 / x->q.m) : 1;
+    for (int32_t row = 0; row < x->rows; row += band)
+        for (int64_t i = 0; i < x->q.m; i += 112) {
+            oct_qconv_args g = x->q;
+            const int64_t out = (row * x->q.m + i) * x->row_out;
+            g.a += row * x->row_in + i * g.px;
+            g.c = (char *)g.c + out;
+            g.res = g.res ? g.res + out : NULL;
+            g.panel_bytes = x->panel_bytes;
+            g.m = x->q.m - i < 112 ? x->q.m - i : 112;
+            g.n = x->oc;
+            g.rows = x->rows - row < band ? x->rows - row : band;
+            g.row_px = x->row_in;
+            g.row_ldc = g.row_ldr = x->q.m * x->row_out;
+            x->qfn(&g);
+        }
+}
+
+static void run_fconv(conv_context *x)
+{
+    int64_t piece = 12288 / x->f.px / 14 * 14;
+    piece = piece < 28 ? 28 : piece;
+    for (int32_t row = 0; row < x->rows; row++)
+        for (int64_t i = 0; i < x->f.m; i += piece)
+            for (int32_t p = 0; p < x->panels; p++) {
+                oct_fconv_args g = x->f;
+                g.a = (const float *)((const char *)g.a + row * x->row_in + i * g.px);
+                g.w = (const char *)g.w + p * x->panel_bytes;
+                g.c = (float *)((char *)g.c + (row * x->f.m + i) * x->row_out + (int64_t)p * x->nr * x->element);
+                g.m = x->f.m - i < piece ? x->f.m - i : piece;
+                g.n = x->oc - p * x->nr < x->nr ? x->oc - p * x->nr : x->nr;
+                x->ffn(&g);
+            }
+}
+
 static void run_conv(void *context)
 {
     conv_context *x = context;
-    const int64_t m_all = x->qfn ? x->q.m : x->f.m, px = x->qfn ? x->q.px : x->f.px;
-    int64_t piece = 12288 / px / 14 * 14;
-    piece = piece < 28 ? 28 : piece;
-    for (int32_t row = 0; row < x->rows; row++)
-        for (int64_t i = 0; i < m_all; i += piece)
-            for (int32_t p = 0; p < x->panels; p++) {
-                const int64_t m = m_all - i < piece ? m_all - i : piece;
-                const int32_t n = x->oc - p * x->nr < x->nr ? x->oc - p * x->nr : x->nr;
-                const int64_t out = (row * m_all + i) * x->row_out + (int64_t)p * x->nr * x->element;
-                if (x->qfn) {
-                    oct_qconv_args g = x->q;
-                    g.a += row * x->row_in + i * px;
-                    g.w = (const char *)g.w + p * x->panel_bytes;
-                    g.c = (char *)g.c + out;
-                    g.res = g.res ? g.res + out : NULL;
-                    g.m = m, g.n = n;
-                    x->qfn(&g);
-                } else {
-                    oct_fconv_args g = x->f;
-                    g.a = (const float *)((const char *)g.a + row * x->row_in + i * px);
-                    g.w = (const char *)g.w + p * x->panel_bytes;
-                    g.c = (float *)((char *)g.c + out);
-                    g.m = m, g.n = n;
-                    x->ffn(&g);
-                }
-            }
+    if (x->qfn)
+        run_qconv(x);
+    else
+        run_fconv(x);
 }
 
 static conv_context *conv_case(const layer *l, int32_t nr, int32_t element)
@@ -229,13 +244,15 @@ static void bench_conv(bool integer)
                                         l->kernel,
                                         run,
                                         panels,
+                                        0,
                                         l->kernel == 1 ? pixels : l->out,
                                         0,
                                         to_float ? (void *)fout : out,
                                         l->oc * size,
                                         residual ? res : NULL,
                                         l->oc,
-                                        &x->e};
+                                        &x->e,
+                                        1, 0, 0, 0};
                 x->qfn = row->fn;
                 snprintf(x->name, sizeof x->name, "%s%s", row->name, to_float ? " to f32" : "");
                 add_case(x->name, row->isa, run_conv, x);

@@ -13,8 +13,8 @@
 #include "cpu/cpu.h"
 
 /* --- convolution and gemm, u8 x s8 ------------------------------------------------------------------------------------
- * One call computes m consecutive output pixels of one row (or m rows of a gemm) times one panel of n <= nr output
- * channels. Output pixel i, tap t reads the kc bytes at a + i*px + taps[t]. A k x k convolution without dilation on a padded
+ * One call computes m consecutive output pixels of each of some rows (or m rows of a gemm) times n output channels, nr in each
+ * panel but the last. Output pixel i of row r, tap t reads the kc bytes at a + r*row_px + i*px + taps[t]. A k x k convolution without dilation on a padded
  * NHWC image has kh taps of kw*c bytes; with dilation or groups kh*kw taps of c/groups bytes; a gemm has one tap of k bytes.
  * Packed panel of nr columns (64-byte aligned, nr a multiple of 16):
  *   [nr x s32 bias'] [for tap, for k4 of ceil(kc/4): nr columns x 4 s8] [nr x f32 scale] [nr x f32 fbias]
@@ -45,14 +45,17 @@ typedef struct oct_qconv_args {
     ptrdiff_t px;           /* bytes */
     const int64_t *taps;    /* tap_count byte offsets from a */
     int32_t tap_count, kc;  /* kc = useful bytes of a run */
-    const void *w;          /* one packed panel */
+    const void *w;          /* packed panels, panel_bytes apart */
+    int64_t panel_bytes;
     int64_t m;              /* any positive count: the kernel cuts it into its tiles */
-    int32_t n;              /* 1..nr */
+    int32_t n;              /* any positive count */
     void *c;                /* u8, f32 or s32 by kind */
     ptrdiff_t ldc;          /* bytes between output pixels */
     const uint8_t *res;     /* residual, same order as c */
     ptrdiff_t ldr;
     const oct_qepilogue *e;
+    int32_t rows;           /* >= 1; the strides between them, in bytes: */
+    ptrdiff_t row_px, row_ldc, row_ldr;
 } oct_qconv_args;
 typedef void oct_qconv_fn(const oct_qconv_args *args);
 

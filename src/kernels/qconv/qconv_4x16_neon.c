@@ -9,6 +9,7 @@
 #include <string.h>
 #include "kernels/epilogue.h"
 #include "kernels/kernel.h"
+#include "kernels/qconv/each.h"
 #include "kernels/rows.h"
 
 #define FORCE static inline __attribute__((always_inline))
@@ -118,7 +119,7 @@ FORCE void tile(const int ROWS, const tile_call *t, int64_t first)
         finish(t, acc[i], first + i);
 }
 
-void oct_qconv_4x16_neon(const oct_qconv_args *g)
+static void one_row(const oct_qconv_args *g)
 {
     tile_call t = {.g = g, .w = (const int8_t *)g->w + 4 * NR, .k4 = ((int64_t)g->kc + 3) / 4};
     const int64_t dwords = g->tap_count * t.k4;
@@ -135,5 +136,15 @@ void oct_qconv_4x16_neon(const oct_qconv_args *g)
         tile(4, &t, i);
     for (; i < g->m; i++)
         tile(1, &t, i);
+}
+
+static void one_panel(const oct_qconv_args *g)
+{
+    oct_qconv_each_row(g, one_row);
+}
+
+void oct_qconv_4x16_neon(const oct_qconv_args *g)
+{
+    oct_qconv_each_panel(g, NR, one_panel);
 }
 #endif

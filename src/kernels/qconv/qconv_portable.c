@@ -7,6 +7,7 @@
 
 #include <string.h>
 #include "kernels/epilogue.h"
+#include "kernels/qconv/each.h"
 #include "kernels/rows.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the lanes of a dword are read as little-endian");
@@ -57,11 +58,21 @@ static inline void tile(const oct_qconv_args *g, int64_t first, const int pixels
     }
 }
 
-void oct_qconv_portable(const oct_qconv_args *g)
+static void one_row(const oct_qconv_args *g)
 {
     int64_t i = 0;
     for (; i + MR <= g->m; i += MR)
         tile(g, i, MR);
     for (; i < g->m; i++)
         tile(g, i, 1);
+}
+
+static void one_panel(const oct_qconv_args *g)
+{
+    oct_qconv_each_row(g, one_row);
+}
+
+void oct_qconv_portable(const oct_qconv_args *g)
+{
+    oct_qconv_each_panel(g, NR, one_panel);
 }

@@ -2,11 +2,12 @@
 #include "kernels/kernel.h"
 
 #include "kernels/epilogue.h"
+#include "kernels/qconv/each.h"
 #include "kernels/rows.h"
 
 enum { NR = 16 };
 
-void oct_qconv_ref(const oct_qconv_args *g)
+static void one_row(const oct_qconv_args *g)
 {
     const int64_t k4 = ((int64_t)g->kc + 3) / 4;
     for (int64_t i = 0; i < g->m; i++) {
@@ -24,4 +25,14 @@ void oct_qconv_ref(const oct_qconv_args *g)
         const float *scale = (const float *)w;
         oct_epilogue_row((const int32_t *)acc, g->n, scale, scale + NR, g->e, g->res ? g->res + i * g->ldr : NULL, (uint8_t *)g->c + i * g->ldc);
     }
+}
+
+static void one_panel(const oct_qconv_args *g)
+{
+    oct_qconv_each_row(g, one_row);
+}
+
+void oct_qconv_ref(const oct_qconv_args *g)
+{
+    oct_qconv_each_panel(g, NR, one_panel);
 }

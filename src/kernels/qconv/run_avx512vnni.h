@@ -74,7 +74,7 @@ static inline void finish_spilled(const int NV, const tile_call *t, const __m512
         }
 }
 
-/* tiles[rows - 1] for 1 .. mr rows. */
+/* One panel; tiles[rows - 1] for 1 .. mr rows. */
 FORCE void run(const oct_qconv_args *g, const int NV, const int32_t mr, tile_fn *const *tiles)
 {
     const oct_qepilogue *e = g->e;
@@ -94,18 +94,20 @@ FORCE void run(const oct_qconv_args *g, const int NV, const int32_t mr, tile_fn 
     };
     t.scale = (const float *)(t.w + g->tap_count * t.k4 * NV);
     t.kind = tile_kind(NV, &t);
-    const int64_t count = (g->m + mr - 1) / mr, rows = g->m / count, longer = g->m % count;
-    const uint8_t *a = g->a, *res = g->res;
-    uint8_t *c = g->c;
+    const int64_t count = (g->m + mr - 1) / mr, least = g->m / count, longer = g->m % count;
     __m512i spill[14 * 4];
-    for (int64_t i = 0; i < count; i++) {
-        const int64_t n = rows + (i < longer);
-        tiles[n - 1](&t, a, c, res, spill);
-        if (t.kind == TILE_SPILL)
-            finish_spilled(NV, &t, spill, (int32_t)n, c, res);
-        a += n * g->px;
-        c += n * g->ldc;
-        res += n * g->ldr;
+    for (int32_t r = 0; r < g->rows; r++) {
+        const uint8_t *a = g->a + r * g->row_px, *res = g->res + r * g->row_ldr;
+        uint8_t *c = (uint8_t *)g->c + r * g->row_ldc;
+        for (int64_t i = 0; i < count; i++) {
+            const int64_t n = least + (i < longer);
+            tiles[n - 1](&t, a, c, res, spill);
+            if (t.kind == TILE_SPILL)
+                finish_spilled(NV, &t, spill, (int32_t)n, c, res);
+            a += n * g->px;
+            c += n * g->ldc;
+            res += n * g->ldr;
+        }
     }
 }
 

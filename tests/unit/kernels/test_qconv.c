@@ -1,13 +1,15 @@
 /* Every row of the qconv family against plain arithmetic on the unpacked weights and, byte by byte, against the reference. */
 #include "kernels/check.h"
 
-enum { BUFFER = 1 << 19 };
+enum { BUFFER = 1 << 21 };
 static guarded in, weights, res, out, expected;
 
 typedef struct problem {
     int32_t tap_count, kc, oc;
     int64_t m;
+    int32_t rows;
     ptrdiff_t px, ldc, ldr;
+    ptrdiff_t row_px, row_gap; /* gap: pixels between rows of results */
     oct_qepilogue e;
     bool at_end, wide_scales;
 } problem;
@@ -26,6 +28,9 @@ static problem some_problem(rnd *r, int32_t mr, int32_t nr, oct_epilogue_kind ki
     p.px = rnd_int(r, 1, 50);
     p.ldc = (p.oc + rnd_int(r, 0, 9)) * element_size(kind);
     p.ldr = p.oc + rnd_int(r, 0, 9);
+    p.rows = rnd_int(r, 0, 2) ? 1 : rnd_int(r, 2, 5);
+    p.row_px = rnd_int(r, 0, 300);
+    p.row_gap = rnd_int(r, 0, 2);
     p.at_end = rnd_int(r, 0, 1);
     p.wide_scales = rnd_int(r, 0, 3) == 0;
     return p;
@@ -68,7 +73,7 @@ static void check_problem(rnd *r, const oct_qconv_kernel *k, problem p, bool pla
         taps[t] = rnd_int(r, 0, 300);
         reach = taps[t] > reach ? taps[t] : reach;
     }
-    const int64_t in_bytes = reach + (p.m - 1) * p.px + (p.kc + 3) / 4 * 4;
+    const int64_t in_bytes = reach + (p.rows - 1) * p.row_px + (p.m - 1) * p.px + (p.kc + 3) / 4 * 4;
     uint8_t *a = guarded_place(&in, in_bytes, 1, p.at_end);
     fill_codes(r, a, in_bytes, 0, 255);
     int8_t *w = malloc((size_t)(k_total * p.oc));
@@ -81,7 +86,7 @@ static void check_problem(rnd *r, const oct_qconv_kernel *k, problem p, bool pla
             p.wide_scales ? some_scale(r, (double)k_total * 3000) : rnd_float(r, 0.2f, 1.0f) * 100.0f / (float)(k_total * 3000);
         fbias[j] = rnd_float(r, -300, 300);
     }
-    const int64_t row = p.ldc, c_bytes = (p.m - 1) * row + p.oc * size, r_bytes = (p.m - 1) * p.ldr + p.oc;
+    const int64_t spread = p.m + p.row_gap, last = (p.rows - 1) * spread + p.m - 1, c_bytes = last * p.ldc + p.oc * size, r_bytes = last * p.ldr + p.oc;
     uint8_t *c = guarded_place(&out, c_bytes, (size_t)size, p.at_end),
             *c_ref = guarded_place(&expected, c_bytes, (size_t)size, p.at_end);
     uint8_t *residual = guarded_place(&res, r_bytes, 1, p.at_end);
@@ -90,32 +95,34 @@ static void check_problem(rnd *r, const oct_qconv_kernel *k, problem p, bool pla
     memset(c_ref, 0xA5, (size_t)c_bytes);
 
     const bool has_res = p.e.kind == OCT_EPI_U8_RES || p.e.kind == OCT_EPI_U8_RES_INNER;
-    oct_qconv_args g = {a, p.px, taps, p.tap_count, p.kc, NULL, p.m, 0, NULL, p.ldc, NULL, p.ldr, &p.e};
+    oct_qconv_args g = {a, p.px, taps, p.tap_count, p.kc, NULL, 0, p.m, 0, NULL, p.ldc, NULL, p.ldr, &p.e,
+                        p.rows, p.row_px, spread * p.ldc, spread * p.ldr};
     for (int pass = 0; pass < 2; pass++) {
         const oct_qconv_kernel *now = pass ? k : ref;
-        const int64_t panel_bytes = oct_qconv_panel_bytes(now->nr, p.tap_count, p.kc);
-        for (int32_t panel = 0; panel * now->nr < p.oc; panel++) {
-            void *packed = guarded_place(&weights, panel_bytes, 64, p.at_end);
-            oct_qconv_pack(now->nr, panel, p.oc, p.tap_count, p.kc, w, bias, scale, fbias, packed);
-            g.w = packed;
-            g.n = p.oc - panel * now->nr < now->nr ? p.oc - panel * now->nr : now->nr;
-            g.c = (pass ? c : c_ref) + (int64_t)panel * now->nr * size;
-            g.res = has_res ? residual + (int64_t)panel * now->nr : NULL;
-            now->fn(&g);
-        }
+        const int32_t panels = (p.oc + now->nr - 1) / now->nr;
+        g.panel_bytes = oct_qconv_panel_bytes(now->nr, p.tap_count, p.kc);
+        uint8_t *packed = guarded_place(&weights, g.panel_bytes * panels, 64, p.at_end);
+        for (int32_t panel = 0; panel < panels; panel++)
+            oct_qconv_pack(now->nr, panel, p.oc, p.tap_count, p.kc, w, bias, scale, fbias, packed + panel * g.panel_bytes);
+        g.w = packed;
+        g.n = p.oc;
+        g.c = pass ? c : c_ref;
+        g.res = has_res ? residual : NULL;
+        now->fn(&g);
     }
     char what[200];
-    snprintf(what, sizeof what, "kind %d taps %d kc %d m %lld oc %d px %td ldc %td at_end %d panels %d", p.e.kind, p.tap_count,
-             p.kc, (long long)p.m, p.oc, p.px, p.ldc, p.at_end, panel_count);
+    snprintf(what, sizeof what, "kind %d taps %d kc %d m %lld rows %d oc %d px %td ldc %td at_end %d panels %d", p.e.kind, p.tap_count,
+             p.kc, (long long)p.m, p.rows, p.oc, p.px, p.ldc, p.at_end, panel_count);
     check_bytes(k->name, what, c_ref, c, c_bytes);
-    for (int64_t i = 0; plain && i < p.m; i++)
+    for (int64_t i = 0; plain && i < p.m * p.rows; i++)
         for (int32_t j = 0; j < p.oc; j++) {
             int64_t sum = bias[j];
             for (int32_t t = 0; t < p.tap_count; t++)
                 for (int32_t x = 0; x < p.kc; x++)
-                    sum += a[i * p.px + taps[t] + x] * w[j * k_total + (int64_t)t * p.kc + x];
-            const uint8_t *at = c + i * p.ldc + j * size;
-            const double want = plain_value(&p.e, (int32_t)sum, scale[j], fbias[j], has_res ? residual[i * p.ldr + j] : 0);
+                    sum += a[i / p.m * p.row_px + i % p.m * p.px + taps[t] + x] * w[j * k_total + (int64_t)t * p.kc + x];
+            const int64_t pixel = i / p.m * spread + i % p.m;
+            const uint8_t *at = c + pixel * p.ldc + j * size;
+            const double want = plain_value(&p.e, (int32_t)sum, scale[j], fbias[j], has_res ? residual[pixel * p.ldr + j] : 0);
             double got = *at;
             if (p.e.kind == OCT_EPI_F32)
                 got = (double)*(const float *)(const void *)at;
@@ -202,6 +209,24 @@ static void qconv__extreme_scales__equal_the_reference(void **state)
     }
 }
 
+/* More pixels and panels than one block of a kernel holds, in one row and in several. */
+static void qconv__many_pixels_and_panels__equal_the_reference(void **state)
+{
+    rnd r = rnd_start(__func__);
+    for (int i = 0; oct_qconv_get(i); i++) {
+        const oct_qconv_kernel *k = oct_qconv_get(i);
+        for (int n = 0; runnable(k->isa) && n < 60; n++) {
+            problem p = some_problem(&r, k->mr, k->nr, (oct_epilogue_kind)(n % 6));
+            p.m = rnd_int(&r, 1, 220);
+            p.rows = rnd_int(&r, 1, 4);
+            p.oc = rnd_int(&r, 1, 5 * k->nr);
+            p.ldc = p.oc * element_size(p.e.kind);
+            p.ldr = p.oc;
+            check_problem(&r, k, p, false);
+        }
+    }
+}
+
 static int open_buffers(void **state)
 {
     in = guarded_create(BUFFER);
@@ -229,6 +254,7 @@ int main(void)
         cmocka_unit_test(qconv__every_n__writes_only_n_columns),
         cmocka_unit_test(qconv__every_kc_and_long_sums__equal_the_reference),
         cmocka_unit_test(qconv__extreme_scales__equal_the_reference),
+        cmocka_unit_test(qconv__many_pixels_and_panels__equal_the_reference),
     };
     return cmocka_run_group_tests(tests, open_buffers, close_buffers);
 }
