@@ -37,7 +37,7 @@ static void cut(oct_step_kind kind, const oct_p_conv *p, int64_t image_bytes, oc
         t->panel_step = even_step(panels, oct_max64(1, panels * target / image_work));
     int64_t left = image_work / panels * t->panel_step;
     if (left > 2 * target && p->oh > 1) {
-        t->rows = even_step(p->oh, oct_max64(1, p->oh * target / left));
+        t->rows = even_step(p->oh, (p->oh * target + left / 2) / left);
         left = left / p->oh * t->rows;
     }
     if (left > 2 * target && t->panel_step > 1) {
