@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Latency of Octavo against ONNX Runtime (and OpenVINO, where it is installed) on the same models, interleaved in one run.
+"""Latency of Octavo against ONNX Runtime (and OpenVINO and LiteRT, where they are installed) on the same models, interleaved in one run.
 
     bench/peers.py OCTAVO [--models DIR | --zoo NAMES] [--only SUBSTR] [--threads 1,2] [--batch 1,8] [--float] [--rounds 5] [--json FILE] [--baseline FILE]
 
 INT8: each engine quantizes the float model with its own tool on the same random batch (speed does not depend on the values), so that nobody is handicapped by
-another's placement. --float: all run the model as it is. --zoo: torchvision's structures with random weights, made by bench/zoo.py ("all", or names). A round times every
-engine once: median over half a second; the table (Markdown) shows the median and the minimum over rounds and the ratio of medians to Octavo. Times of different runs on a
-shared machine do not compare, ratios do: --baseline names the JSON file of an earlier run, and a ratio that has fallen by more than 10 % is a regression (exit status 1).
+another's placement. --float: all run the model as it is. --zoo: torchvision's structures with random weights, made by bench/zoo.py ("all", or names); only there does LiteRT
+take part, whose tools read PyTorch. Peers: pip install onnxruntime openvino nncf litert-torch ai-edge-quantizer torchvision. A round times every engine once: median over half
+a second; the table (Markdown) shows the median and the minimum over rounds and the ratio of medians to Octavo. Times of different runs on a shared machine do not compare,
+ratios do: --baseline names the JSON file of an earlier run, and a ratio that has fallen by more than 10 % is a regression (exit status 1).
 """
 import argparse
 import json
@@ -108,6 +109,52 @@ try:
     engines["openvino"] = OpenVino
 except ImportError:
     pass
+
+
+class LiteRt:
+    """Its converter reads PyTorch, not ONNX: torchvision's own network of that name, channels last, with random weights."""
+
+    def __init__(self, model, name, samples, threads, batch):
+        from ai_edge_litert.interpreter import Interpreter
+        samples = np.ascontiguousarray(samples.transpose(0, 2, 3, 1))
+        path = work / f"litert{'' if args.float else '-int8'}-{batch}-{Path(model).stem}.tflite"
+        if not path.exists():
+            self.convert(Path(model).stem, samples, batch, path)
+        self.interpreter = Interpreter(str(path), num_threads=threads)
+        self.interpreter.allocate_tensors()
+        port = self.interpreter.get_input_details()[0]
+        scale, zero = port["quantization"] if not args.float else (0, 0)
+        x = samples[:batch] if args.float else np.clip(np.rint(samples[:batch] / scale) + zero, -128, 127)
+        self.interpreter.set_tensor(port["index"], x.astype(port["dtype"]))
+
+    @staticmethod
+    def convert(network, samples, batch, path):
+        import litert_torch
+        import torch
+        import torchvision
+        from ai_edge_quantizer import quantizer, recipe
+        net = torchvision.models.get_model(network, weights=None).eval()
+        whole = path if args.float else path.with_suffix(".float.tflite")
+        litert_torch.convert(litert_torch.to_channel_last_io(net, args=[0]).eval(), (torch.from_numpy(samples[:batch]),)).export(str(whole))
+        if not args.float:
+            from ai_edge_litert.interpreter import Interpreter
+            key, ports = next(iter(Interpreter(str(whole)).get_signature_list().items()))
+            q = quantizer.Quantizer(str(whole))
+            q.load_quantization_recipe(recipe.static_wi8_ai8())
+            found = q.calibrate({key: [{ports["inputs"][0]: samples[i:i + batch]} for i in range(0, len(samples) - batch + 1, batch)]})
+            q.quantize(found).export_model(str(path), overwrite=True)
+
+    def measure(self):
+        return timed(self.interpreter.invoke)
+
+
+if args.zoo:
+    try:
+        import ai_edge_quantizer  # noqa: F401
+        import litert_torch  # noqa: F401
+        engines["litert"] = LiteRt
+    except ImportError:
+        pass
 
 
 def models():
