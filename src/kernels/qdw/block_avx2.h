@@ -23,6 +23,19 @@ FORCE int32_t place_of(int32_t j) { return j / 4 % 2 * 8 + j / 8 * 4 + j % 4; }
 /* Where the block of `first` really begins: a last block that is not full begins earlier and repeats channels of the block before. */
 FORCE int32_t begin_of(int32_t c, int32_t first) { return c - first < BLOCK && c > BLOCK ? c - BLOCK : first; }
 
+/* Bias and scales of the block of `first`; weights: vectors of them. */
+static inline void pack_constants(int32_t c, int32_t first, const int32_t *bias, const float *scale, const float *fbias, int64_t weights, void *block)
+{
+    int32_t *bias_out = block;
+    float *scale_out = (float *)((char *)(bias_out + BLOCK) + 32 * weights), *fbias_out = scale_out + BLOCK;
+    for (int32_t j = 0; j < BLOCK && begin_of(c, first) + j < c; j++) {
+        const int32_t ch = begin_of(c, first) + j, at = place_of(j);
+        bias_out[at] = bias[ch];
+        scale_out[at] = scale[ch];
+        fbias_out[at] = fbias ? fbias[ch] : 0.0f;
+    }
+}
+
 /* One block of one call. */
 typedef struct block_call {
     const oct_qdw_args *g;

@@ -16,14 +16,10 @@ void oct_qdw_3x3_avx2_pack(int32_t c, int32_t kh, int32_t kw, const int8_t *w, c
     memset(out, 0, (size_t)oct_qdw_3x3_avx2_bytes(c, kh, kw));
     char *block = out;
     for (int32_t first = 0; first < c; first += BLOCK, block += BLOCK_BYTES) {
-        int32_t *bias_out = (int32_t *)block;
-        int16_t *w_out = (int16_t *)(bias_out + BLOCK);
-        float *scale_out = (float *)(w_out + 16 * WEIGHTS), *fbias_out = scale_out + BLOCK;
+        int16_t *w_out = (int16_t *)(block + 4 * BLOCK);
+        pack_constants(c, first, bias, scale, fbias, WEIGHTS, block);
         for (int32_t j = 0; j < BLOCK && begin_of(c, first) + j < c; j++) {
             const int32_t ch = begin_of(c, first) + j, at = place_of(j);
-            bias_out[at] = bias[ch];
-            scale_out[at] = scale[ch];
-            fbias_out[at] = fbias ? fbias[ch] : 0.0f;
             for (int kx = 0; kx < KERNEL; kx++)
                 for (int ky = 0; ky < KERNEL; ky++)
                     w_out[((2 * kx + ky / 2) * BLOCK + at) * 2 + ky % 2] = w[ch * KERNEL * KERNEL + KERNEL * ky + kx];

@@ -16,7 +16,7 @@
             fail_msg("%s: %s", #call, oct_last_error()->message);                                                                  \
     } while (0)
 
-enum { C = 3, W = 40, LENGTHS = 3, MOST = 96, THREADS = 6, RUNS = 40 };
+enum { C = 3, W = 40, LENGTHS = 3, MOST = 96, THREADS = 8, RUNS = 40 };
 static const int64_t lengths[LENGTHS] = {32, 8, MOST}; /* opt, min, max */
 
 static int32_t tensor(oct_draft *d, oct_place place, oct_dtype type, int64_t h, bool nhwc, int64_t *at)
