@@ -27,6 +27,9 @@ static inline bool oct_epilogue_is_small(const oct_qepilogue *e, const float *sc
     return e->kind == OCT_EPI_U8 || fabsf(e->res_scale) < 0x1p20f; /* |res - res_zp| <= 255 */
 }
 
+/* Bytes of a result. */
+static inline int32_t oct_epilogue_size(const oct_qepilogue *e) { return e->kind == OCT_EPI_F32 || e->kind == OCT_EPI_S32 ? 4 : 1; }
+
 /* acc[n] -> out (u8, f32 or s32 by kind); scale and fbias have n entries, res n codes (residual kinds only; may be out). */
 static inline void oct_epilogue_row(const int32_t *restrict acc, int32_t n, const float *restrict scale,
                                     const float *restrict fbias, const oct_qepilogue *e, const uint8_t *res, void *out)

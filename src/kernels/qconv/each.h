@@ -2,13 +2,14 @@
 #ifndef OCT_KERNELS_QCONV_EACH_H
 #define OCT_KERNELS_QCONV_EACH_H
 
+#include "kernels/epilogue.h"
 #include "kernels/kernel.h"
 
 /* Panel by panel: one(g) sees one panel, n <= nr, and all rows. */
 static inline void oct_qconv_each_panel(const oct_qconv_args *args, int32_t nr, oct_qconv_fn *one)
 {
     oct_qconv_args g = *args;
-    const int32_t size = args->e->kind == OCT_EPI_F32 || args->e->kind == OCT_EPI_S32 ? 4 : 1;
+    const int32_t size = oct_epilogue_size(args->e);
     for (int32_t first = 0; first < args->n; first += nr) {
         g.n = args->n - first < nr ? args->n - first : nr;
         one(&g);

@@ -192,7 +192,7 @@ FORCE void finish_small(const __m256i sums[2], const float *scale, const oct_qep
 static void finish(const block *b, int panel, const float *scale, int32_t n, int64_t first)
 {
     const oct_qconv_args *g = b->g;
-    const int64_t size = g->e->kind == OCT_EPI_F32 || g->e->kind == OCT_EPI_S32 ? 4 : 1, at = (g->n - b->n) + (int64_t)NR * panel;
+    const int64_t size = oct_epilogue_size(g->e), at = (g->n - b->n) + (int64_t)NR * panel;
     const bool small = oct_epilogue_is_small(g->e, scale, NR);
     int64_t row = first / g->m, column = first % g->m;
     for (int64_t i = 0; i < b->count; i++, column++) {

@@ -83,7 +83,7 @@ static __attribute__((noinline)) void finish_any(const block_call *b, __m256i lo
         sums[j] = stored[at], scale[j] = b->scale[at], fbias[j] = b->scale[BLOCK + at];
     }
     const oct_qdw_args *g = b->g;
-    const int64_t size = g->e->kind == OCT_EPI_F32 || g->e->kind == OCT_EPI_S32 ? 4 : 1;
+    const int64_t size = oct_epilogue_size(g->e);
     const int32_t first = b->first + b->skip;
     oct_epilogue_row_avx2(sums + b->skip, b->n - b->skip, scale + b->skip, fbias + b->skip, g->e, g->res ? g->res + i * g->ldr + first : NULL,
                      (uint8_t *)g->out + i * g->ldc + first * size);

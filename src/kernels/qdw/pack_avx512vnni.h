@@ -122,11 +122,6 @@ static inline finish_kind finish_of(const oct_qdw_args *g)
         return FINISH_FLOATS;
     return g->e->kind == OCT_EPI_U8 && ((const qdw_header *)g->w)->small_scales ? FINISH_CODES : FINISH_ANY;
 }
-static inline int32_t element_bytes(const oct_qdw_args *g)
-{
-    return g->e->kind == OCT_EPI_F32 || g->e->kind == OCT_EPI_S32 ? 4 : 1;
-}
-
 /* Calls the file's block_<bits>(call, full, kind) for all blocks; full = no masking. */
 #define BLOCK_OF(block, kind) (b.n == width ? block(&b, true, kind) : block(&b, false, kind))
 #define BLOCK(block)                                                                                                               \
@@ -137,7 +132,7 @@ static inline int32_t element_bytes(const oct_qdw_args *g)
     do {                                                                                                                           \
         const finish_kind finish = finish_of(call);                                                                                \
         block_call b = {                                                                                                           \
-            .g = (call), .w = (const int8_t *)(call)->w + HEADER, .groups = (group_count), .size = element_bytes(call)};           \
+            .g = (call), .w = (const int8_t *)(call)->w + HEADER, .groups = (group_count), .size = oct_epilogue_size((call)->e)};   \
         for (int32_t width; b.first < (call)->c; b.first += width) {                                                               \
             width = block_width((call)->c, b.first);                                                                               \
             b.n = (call)->c - b.first < width ? (call)->c - b.first : width;                                                       \

@@ -40,7 +40,7 @@ void oct_qdw_3x3_avx512vnni_pack(int32_t c, int32_t kh, int32_t kw, const int8_t
 /* Elements e, e + 64*blocks, e + 2*64*blocks ... of the row, which share the weights of block e/64. */
 FORCE void flat(const oct_qdw_args *g, const int8_t *w, int64_t e, int64_t total, int64_t step, const finish_kind kind)
 {
-    const block_call b = {.g = g, .w = w, .groups = GROUPS, .n = 64, .size = element_bytes(g)};
+    const block_call b = {.g = g, .w = w, .groups = GROUPS, .n = 64, .size = oct_epilogue_size(g->e)};
     finisher_512 f = finisher_of_512(&b);
     const uint8_t *r0 = g->rows[0], *r1 = g->rows[1], *r2 = g->rows[2];
     const int64_t c = g->c;
@@ -73,7 +73,7 @@ void oct_qdw_3x3_avx512vnni(const oct_qdw_args *args)
 {
     const int32_t c = args->c, blocks = flat_blocks(c);
     const finish_kind kind = finish_of(args);
-    const bool dense = args->px == c && args->kx_step == c && args->ldc == (ptrdiff_t)c * element_bytes(args);
+    const bool dense = args->px == c && args->kx_step == c && args->ldc == (ptrdiff_t)c * oct_epilogue_size(args->e);
     if (blocks && dense && kind != FINISH_ANY) {
         const int8_t *w = (const int8_t *)args->w + packed_size(c, GROUPS);
         for (int64_t i = 0, total = args->m * c; i < blocks && 64 * i < total; i++, w += block_bytes(64, GROUPS)) {

@@ -56,7 +56,7 @@ void oct_qdw_neon(const oct_qdw_args *g)
     const int32_t *bias = g->w;
     const float *scale = (const float *)(bias + g->c), *fbias = scale + g->c;
     const int8_t *w = (const int8_t *)(fbias + g->c);
-    const int64_t size = g->e->kind == OCT_EPI_F32 || g->e->kind == OCT_EPI_S32 ? 4 : 1;
+    const int64_t size = oct_epilogue_size(g->e);
     for (int64_t i = 0; i < g->m; i++)
         for (int32_t first = 0; first < g->c; first += BLOCK) {
             const int32_t n = g->c - first < BLOCK ? g->c - first : BLOCK;

@@ -43,7 +43,7 @@ static inline void block(const oct_qdw_args *g, int64_t i, int32_t first, int32_
             for (int32_t j = 0; j < n; j++)
                 acc[j] += (uint32_t)(int16_t)(x[j] * w[j]);
         }
-    const int64_t size = g->e->kind == OCT_EPI_F32 || g->e->kind == OCT_EPI_S32 ? 4 : 1;
+    const int64_t size = oct_epilogue_size(g->e);
     oct_epilogue_row((const int32_t *)acc, n, scale + first, fbias + first, g->e, g->res ? g->res + i * g->ldr + first : NULL,
                      (uint8_t *)g->out + i * g->ldc + first * size);
 }
