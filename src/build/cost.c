@@ -132,6 +132,12 @@ double oct_cost_step(const oct_plan *p, const oct_plan_step *s)
         bytes += copied_bytes(conv, OCT_STEP_CONV_F) + (double)conv->panel_bytes * conv->panels * conv->groups;
         break;
     }
+    case OCT_STEP_WINO_Q: { /* a quarter of the products, in 16 bits; the transforms take a quarter of their time */
+        const oct_qwino_kernel *k = oct_qwino_find(tactic);
+        cycles = conv_cycles(conv, true, k->isa, 6, k->nr, k->nr) * (k->isa == OCT_ISA_AVX512VNNI ? 0.625 : 0.3125);
+        bytes += copied_bytes(conv, OCT_STEP_WINO_Q) + (double)conv->panel_bytes * conv->panels;
+        break;
+    }
     case OCT_STEP_DW_Q:
         row = oct_qdw_find(tactic);
         cycles = depthwise_cycles(conv, row, ((const oct_qdw_kernel *)row)->isa);

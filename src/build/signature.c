@@ -46,6 +46,7 @@ static void put_params(oct_text *t, oct_step_kind kind, const void *params)
     switch (kind) {
     case OCT_STEP_CONV_Q:
     case OCT_STEP_CONV_F:
+    case OCT_STEP_WINO_Q:
     case OCT_STEP_DW_Q:
     case OCT_STEP_DW_F:
         put_conv(t, params);

@@ -72,6 +72,39 @@ int64_t oct_qconv_panel_bytes(int32_t nr, int32_t tap_count, int32_t kc);
 void oct_qconv_pack(int32_t nr, int32_t panel, int32_t oc, int32_t tap_count, int32_t kc, const int8_t *w, const int32_t *bias,
                     const float *scale, const float *fbias, void *out);
 
+/* --- Winograd convolution, u8 x s8: 3 x 3, stride 1 ------------------------------------------------------------------
+ * The sums of qconv, exactly, with a quarter of the products in 16 bits: F(4x4, 3x3) in integers, src/kernels/qwino/transform.h. One call:
+ * rows x cols outputs, n channels, nr in each panel but the last. The inputs of c channels (a multiple of 32) lie side by side; rows and
+ * columns are read to the next multiple of 4 outputs.
+ * Packed panel, 64-byte aligned: [nr x s32 bias'] [for 36 points, c/2: nr columns x 2 s16] [nr x f32 scale] [nr x f32 fbias]. */
+typedef struct oct_qwino_args {
+    const uint8_t *a;       /* of output (0, 0), tap (0, 0) */
+    ptrdiff_t row_bytes;
+    int32_t c, rows, cols, n;
+    const void *w;
+    int64_t panel_bytes;
+    void *out;              /* u8, f32 or s32 by e->kind */
+    ptrdiff_t ldc, row_ldc; /* bytes between output pixels and rows */
+    const uint8_t *res;     /* residual, same order as out */
+    ptrdiff_t ldr, row_ldr;
+    const oct_qepilogue *e;
+    void *scratch;          /* oct_qwino_scratch_bytes, 64-byte aligned */
+} oct_qwino_args;
+typedef void oct_qwino_fn(const oct_qwino_args *args);
+typedef struct oct_qwino_kernel {
+    const char *name;
+    oct_isa isa;
+    int32_t nr;
+    oct_qwino_fn *fn;
+} oct_qwino_kernel;
+int64_t oct_qwino_panel_bytes(int32_t nr, int32_t c);
+int64_t oct_qwino_scratch_bytes(int32_t rows, int32_t cols, int32_t c);
+/* Whether no sum of any input with these weights of one output channel, bias' included, leaves what the arithmetic can hold. */
+bool oct_qwino_is_exact(int32_t count, const int8_t *w, int32_t bias);
+/* w[oc][9*c], input channel fastest; else as oct_qconv_pack. */
+void oct_qwino_pack(int32_t nr, int32_t panel, int32_t oc, int32_t c, const int8_t *w, const int32_t *bias, const float *scale, const float *fbias,
+                    void *out);
+
 /* --- convolution and gemm, f32: the same walk, in floats ---------------------------------------------------------------
  * Panel: [nr x f32 bias] [for tap, for k of kc: nr x f32]. y = sum in order of k (ref: plain mul, add), + bias first,
  * + residual, clamped to [lo, hi]. ISA levels may differ by summation order within rel. 2^-22 * K * sum|a||w|; one level never
@@ -182,7 +215,7 @@ typedef struct oct_avgpool_f32_kernel { const char *name; oct_isa isa; oct_avgpo
  * `oct_F_best(isa)` is the last row whose level is <= isa (rows stand in order of level, the better one later),
  * `oct_F_find(name)` resolves the tactic named in a plan (NULL when unknown). */
 #define OCT_KERNEL_FAMILIES(X)                                                                                          \
-    X(qconv) X(fconv) X(qdw) X(fdw) X(quantize) X(dequantize) X(table) X(qadd) X(qmul) X(maxpool_u8) X(maxpool_f32)     \
+    X(qconv) X(qwino) X(fconv) X(qdw) X(fdw) X(quantize) X(dequantize) X(table) X(qadd) X(qmul) X(maxpool_u8) X(maxpool_f32)     \
     X(avgpool_u8) X(avgpool_f32)
 #define OCT_FAMILY(F)                              \
     const oct_##F##_kernel *oct_##F##_get(int i);  \
@@ -193,6 +226,8 @@ OCT_KERNEL_FAMILIES(OCT_FAMILY)
 /* qconv and fconv choose by shape too: the variant for oc output channels (narrow panels for few channels). */
 const oct_qconv_kernel *oct_qconv_choose(oct_isa isa, int32_t oc, int64_t k);
 const oct_fconv_kernel *oct_fconv_choose(oct_isa isa, int32_t oc, int64_t k);
+/* NULL where a direct convolution is faster. */
+const oct_qwino_kernel *oct_qwino_choose(oct_isa isa, int32_t oh, int32_t ow, int32_t c, int32_t oc);
 const oct_qdw_kernel *oct_qdw_choose(oct_isa isa, int32_t kh, int32_t kw);
 
 /* Rows without their types, for choosing among them (src/build/tactics.c). */

@@ -32,6 +32,10 @@
 static const oct_qconv_kernel qconv_rows[] = {
 #include "kernels/kernels.inc"
 };
+#define OCT_KERNEL_qwino(name, isa, nr) {ROW(name, isa), nr, RUN_##isa(oct_##name)},
+static const oct_qwino_kernel qwino_rows[] = {
+#include "kernels/kernels.inc"
+};
 #define OCT_KERNEL_fconv(name, isa, mr, nr) {ROW(name, isa), mr, nr, RUN_##isa(oct_##name)},
 static const oct_fconv_kernel fconv_rows[] = {
 #include "kernels/kernels.inc"
@@ -194,6 +198,20 @@ const oct_fconv_kernel *oct_fconv_choose(oct_isa isa, int32_t oc, int64_t k)
     return best;
 }
 
+/* Cycles of an image: products, 16 bits at half the rate of 8 with VNNI; both transforms, a tile's inputs and outputs; and the weights, eight times
+ * the bytes of the direct kernel's, which come from the third cache. */
+const oct_qwino_kernel *oct_qwino_choose(oct_isa isa, int32_t oh, int32_t ow, int32_t c, int32_t oc)
+{
+    const oct_qwino_kernel *best = oct_qwino_best(isa);
+    const bool vnni = best->isa == OCT_ISA_AVX512VNNI;
+    if (oct_kernel_is_reference(best->name) || c % 32 || oc < best->nr)
+        return NULL;
+    const double across = (ow + 3) / 4, tiles = (oh + 3) / 4 * across, pairs = (double)c * oc, rate = vnni ? 32 : 26;
+    const double transforms = tiles * (vnni ? 7.0 * c + 13.0 * oc : 14.0 * c + 26.0 * oc);
+    const double winograd = tiles * 36 * pairs / rate + transforms + 72 * pairs / 20, direct = 9.0 * oh * ow * pairs / (vnni ? 64 : 26);
+    return winograd * 1.1 < direct ? best : NULL;
+}
+
 const oct_qdw_kernel *oct_qdw_choose(oct_isa isa, int32_t kh, int32_t kw)
 {
     const oct_qdw_kernel *best = &qdw_rows[0];
@@ -209,6 +227,7 @@ uint64_t oct_kernel_list_hash(void)
 {
     static const char *const names[] = {
 #define OCT_KERNEL_qconv(name, ...)       #name,
+#define OCT_KERNEL_qwino(name, ...)       #name,
 #define OCT_KERNEL_fconv(name, ...)       #name,
 #define OCT_KERNEL_qdw(name, ...)         #name,
 #define OCT_KERNEL_fdw(name, ...)         #name,

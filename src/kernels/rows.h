@@ -6,6 +6,7 @@
 #include "kernels/kernel.h"
 
 #define OCT_KERNEL_qconv(name, isa, mr, nr, step) oct_qconv_fn oct_##name;
+#define OCT_KERNEL_qwino(name, isa, nr)           oct_qwino_fn oct_##name;
 #define OCT_KERNEL_fconv(name, isa, mr, nr) oct_fconv_fn oct_##name;
 #define OCT_KERNEL_qdw(name, isa, h, w)                                                                                            \
     oct_qdw_fn oct_##name;                                                                                                         \

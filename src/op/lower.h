@@ -39,6 +39,7 @@ typedef struct oct_lower {
     int threads;    /* hint for tiling decisions only; results never depend on it */
     oct_choose_fn *choose; /* NULL = rows[0] everywhere */
     void *choose_user;
+    int64_t winograd_bytes;       /* of weights so far, see product.c */
     int64_t pick_count;
     const oct_node *pick_node; /* of the last pick, and how many it has had */
     int node_picks;

@@ -103,10 +103,10 @@ static oct_status emit(oct_lower *l, oct_step_kind kind, oct_precision precision
     const oct_plan_tensor *x = oct_lower_tensor(l, pr->x);
     /* A run of kc bytes is read up to the next multiple of 4: only arena memory has slack behind it. */
     bool short_run = kind == OCT_STEP_CONV_Q && p->kc % 4 != 0 && x->place != OCT_PLACE_ARENA;
-    p->copy = p->pt || p->pl || p->pb || p->pr || p->up_h > 1 || p->up_w > 1 || short_run;
+    p->copy = kind == OCT_STEP_WINO_Q || p->pt || p->pl || p->pb || p->pr || p->up_h > 1 || p->up_w > 1 || short_run;
     OCT_TRY(oct_conv_tile(kind, p, &t));
     p->taps_at = -1;
-    if (!oct_step_is_depthwise(kind))
+    if (kind == OCT_STEP_CONV_Q || kind == OCT_STEP_CONV_F)
         OCT_TRY(store_taps(l, kind, pr, &t, p));
     int32_t in[2] = {pr->x, pr->res};
     p->residual = pr->res >= 0 ? 1 : 0;
@@ -314,6 +314,33 @@ static void fill_params(const oct_lower *l, const oct_product *pr, const codes *
     }
 }
 
+/* Winograd's weights take eight times the bytes: so many for the layers of a plan in all, those that come first. */
+enum { WINOGRAD_BYTES = 16 << 20 };
+
+/* The kernel that does the product by Winograd's method, NULL when none suits or gains, or a sum could leave what it can hold. */
+static const oct_qwino_kernel *winograd_of(const oct_lower *l, const oct_product *pr, const codes *k, const oct_p_conv *p)
+{
+    const oct_qwino_kernel *kernel = oct_qwino_choose(l->isa, p->oh, p->ow, p->c, p->oc);
+    if (p->kh != 3 || p->kw != 3 || p->sh != 1 || p->sw != 1 || p->dh != 1 || p->dw != 1 || p->up_h != 1 || p->up_w != 1 || p->groups != 1 ||
+        k->parts != 1 || !kernel)
+        return NULL;
+    for (int32_t c = 0; c < p->oc; c++)
+        if (!oct_qwino_is_exact((int32_t)pr->w_count, k->w + c * pr->w_count, k->bias[c]))
+            return NULL;
+    return kernel;
+}
+
+static oct_status pack_winograd(oct_lower *l, const oct_qwino_kernel *kernel, const oct_product *pr, const codes *k, oct_p_conv *p)
+{
+    const char *name = oct_lower_pick(l, OCT_FAMILY_qwino, 0, 0, kernel->name);
+    uint8_t *packed;
+    OCT_TRY(oct_draft_const_reserve(l->d, p->panel_bytes * p->panels, &p->weights_at, &packed));
+    for (int32_t i = 0; i < p->panels; i++)
+        oct_qwino_pack(kernel->nr, i, p->oc, p->c, k->w, k->bias, k->scale, k->fbias, packed + i * p->panel_bytes);
+    l->winograd_bytes += p->panel_bytes * p->panels;
+    return emit(l, OCT_STEP_WINO_Q, OCT_PREC_INT8, name, pr, p, pr->y);
+}
+
 static oct_status pack_int8(oct_lower *l, oct_product *pr, const codes *k)
 {
     oct_p_conv p = pr->p;
@@ -332,6 +359,13 @@ static oct_status pack_int8(oct_lower *l, oct_product *pr, const codes *k)
         OCT_TRY(oct_draft_const_reserve(l->d, p.panel_bytes, &p.weights_at, &packed));
         dw->pack(p.c, p.tap_count, p.kw, k->w, k->bias, k->scale, k->fbias, packed);
         return emit(l, OCT_STEP_DW_Q, OCT_PREC_INT8, dw->name, pr, &p, pr->y);
+    }
+    const oct_qwino_kernel *winograd = winograd_of(l, pr, k, &p);
+    if (winograd) {
+        p.panels = (int32_t)oct_div_up(oc, winograd->nr);
+        p.panel_bytes = oct_qwino_panel_bytes(winograd->nr, p.c);
+        if (l->winograd_bytes + p.panel_bytes * p.panels <= WINOGRAD_BYTES)
+            return pack_winograd(l, winograd, pr, k, &p);
     }
     const oct_qconv_kernel *kernel = oct_qconv_find(oct_lower_pick(l, OCT_FAMILY_qconv, 0, 0, oct_qconv_choose(l->isa, oc, row)->name));
     int64_t total;

@@ -21,6 +21,13 @@ static bool is_geometry(const oct_p_conv *q)
            q->panel_bytes > 0 && q->panel_bytes < (int64_t)1 << 46 && is_code(q->zp_in) && q->merged >= 0 && q->merged <= 1 && q->copy >= 0 && q->copy <= 1;
 }
 
+/* What the Winograd kernels can do; they always take the copy, whose pixels lie side by side. */
+static bool suits_winograd(const oct_p_conv *q)
+{
+    return q->kh == 3 && q->kw == 3 && q->sh == 1 && q->sw == 1 && q->dh == 1 && q->dw == 1 && q->up_h == 1 && q->up_w == 1 && q->groups == 1 &&
+           q->tap_count == q->kh && q->merged && q->copy && q->c % 32 == 0 && q->taps_at == -1;
+}
+
 /* A view [n, c, h, w] of a type with channels side by side. */
 static bool is_image(const oct_plan_tensor *t, oct_dtype dtype, int64_t n, int64_t c, int64_t h, int64_t w)
 {
@@ -68,6 +75,10 @@ static void packed_size(oct_step_kind kind, const oct_p_conv *q, const void *ker
         *columns = ((const oct_fconv_kernel *)kernel)->nr;
         *bytes = oct_fconv_panel_bytes(*columns, q->tap_count, q->kc);
         break;
+    case OCT_STEP_WINO_Q:
+        *columns = ((const oct_qwino_kernel *)kernel)->nr;
+        *bytes = oct_qwino_panel_bytes(*columns, q->c);
+        break;
     case OCT_STEP_DW_Q: *bytes = ((const oct_qdw_kernel *)kernel)->packed_bytes(q->c, q->tap_count, q->kw); break;
     default: *bytes = oct_fdw_packed_bytes(q->c, q->tap_count, q->kw); break;
     }
@@ -110,6 +121,7 @@ oct_status oct_check_conv(const oct_plan *p, const oct_plan_step *s, const oct_p
     OCT_CHECK(in_type == OCT_F32 || epilogue_fits(&q->epi, q->residual, &out_type), "its epilogue is out of range");
     OCT_CHECK(is_image(x, in_type, q->n, q->c, q->h, q->w) && is_image(out, out_type, q->n, q->oc, q->oh, q->ow) &&
                   (!q->residual || is_image(in[1], out_type, q->n, q->oc, q->oh, q->ow)), "its tensors do not fit its geometry");
+    OCT_CHECK(kind != OCT_STEP_WINO_Q || suits_winograd(q), "its geometry is not for its kernel");
     if (oct_step_is_depthwise(kind))
         OCT_CHECK(q->groups == q->c && q->c == q->oc, "its geometry is out of range");
     if (!q->copy) {
@@ -120,7 +132,7 @@ oct_status oct_check_conv(const oct_plan *p, const oct_plan_step *s, const oct_p
     }
     OCT_TRY(check_weights(p, s, q));
     OCT_CHECK(oct_conv_tile(kind, q, &t) == OCT_OK && s->worker_bytes == oct_conv_worker_bytes(&t), "its scratch does not fit");
-    if (!oct_step_is_depthwise(kind))
+    if (kind == OCT_STEP_CONV_Q || kind == OCT_STEP_CONV_F)
         OCT_CHECK(tap_offsets_fit(p, kind, q, x, &t), "its taps are not those of its geometry");
     return OCT_OK;
 }

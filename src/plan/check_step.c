@@ -390,6 +390,7 @@ static oct_status check_kind(const step_view *v)
     switch ((oct_step_kind)v->s->kind) {
     case OCT_STEP_CONV_Q:
     case OCT_STEP_CONV_F:
+    case OCT_STEP_WINO_Q:
     case OCT_STEP_DW_Q:
     case OCT_STEP_DW_F: return oct_check_conv(v->p, v->s, v->in, v->out);
     case OCT_STEP_MATMUL:

@@ -21,6 +21,9 @@ static int32_t even_step(int32_t count, int64_t wanted)
 }
 
 static int64_t extent(int64_t outputs, int64_t stride, int64_t kernel, int64_t dilation) { return (outputs - 1) * stride + (kernel - 1) * dilation + 1; }
+static int64_t computed(oct_step_kind kind, int32_t outputs) { return kind == OCT_STEP_WINO_Q ? oct_round_up(outputs, 4) : outputs; }
+int64_t oct_conv_rows(oct_step_kind kind, const oct_p_conv *p, int32_t outputs) { return extent(computed(kind, outputs), p->sh, p->kh, p->dh); }
+int64_t oct_conv_cols(oct_step_kind kind, const oct_p_conv *p, int32_t outputs) { return extent(computed(kind, outputs), p->sw, p->kw, p->dw); }
 
 /* Panels stay together with their pixels unless a layer has more weights than pixels: then each unit takes all pixels and few panels,
  * so that weights are read once. */
@@ -48,6 +51,20 @@ static void cut(oct_step_kind kind, const oct_p_conv *p, int64_t image_bytes, oc
         t->cols = even_step(p->ow, oct_max64(32, p->ow * target / left));
 }
 
+/* A unit's tiles of 4 x 4 outputs fill a block of the kernel, and an image makes two units at least: of panels where there are more weights than
+ * pixels, so that each is read once. */
+static void cut_winograd(const oct_p_conv *p, oct_conv_tiling *t)
+{
+    const int32_t down = (int32_t)oct_div_up(p->oh, 4), across = even_step((int32_t)oct_div_up(p->ow, 4), 28);
+    t->cols = (int32_t)oct_min64(p->ow, 4 * (int64_t)across);
+    int32_t high = (int32_t)oct_max64(1, (14 + across / 2) / across);
+    const bool few = p->n == 1 && high >= down && t->cols == p->ow, heavy = few && p->panels > 1 && p->panels * p->panel_bytes > (1 << 20);
+    if (few && !heavy)
+        high = (int32_t)oct_div_up(down, 2);
+    t->rows = (int32_t)oct_min64(p->oh, 4 * (int64_t)high);
+    t->panel_step = heavy || (few && down == 1) ? (int32_t)oct_div_up(p->panels, 2) : p->panels;
+}
+
 oct_status oct_conv_tile(oct_step_kind kind, const oct_p_conv *p, oct_conv_tiling *out)
 {
     oct_conv_tiling t = {0};
@@ -61,16 +78,21 @@ oct_status oct_conv_tile(oct_step_kind kind, const oct_p_conv *p, oct_conv_tilin
     OCT_TRY(oct_size_mul((int64_t)p->oc * p->tap_count, (int64_t)p->kc * (p->kw + 1), &work));
     OCT_TRY(oct_size_mul(work, (int64_t)p->oh * p->ow, &work));
     OCT_TRY(oct_size_mul(work, 256 * (int64_t)p->n, &work));
-    cut(kind, p, bytes, &t);
+    if (kind == OCT_STEP_WINO_Q)
+        cut_winograd(p, &t);
+    else
+        cut(kind, p, bytes, &t);
     t.row_bands = (int32_t)oct_div_up(p->oh, t.rows);
     t.col_bands = (int32_t)oct_div_up(p->ow, t.cols);
     t.panel_groups = oct_step_is_depthwise(kind) ? 1 : (int32_t)oct_div_up((int64_t)p->groups * p->panels, t.panel_step);
     t.units = (int64_t)p->n * t.row_bands * t.col_bands * t.panel_groups;
     if (p->copy) {
-        rows = extent(t.rows, p->sh, p->kh, p->dh);
-        t.row_bytes = extent(t.cols, p->sw, p->kw, p->dw) * p->c * size;
+        rows = oct_conv_rows(kind, p, t.rows);
+        t.row_bytes = oct_conv_cols(kind, p, t.cols) * p->c * size;
         t.copy_bytes = oct_round_up(rows * t.row_bytes + OCT_ALIGN, OCT_ALIGN);
     }
+    if (kind == OCT_STEP_WINO_Q)
+        t.scratch_bytes = oct_round_up(oct_qwino_scratch_bytes(t.rows, t.cols, p->c), OCT_ALIGN);
     if (oct_step_is_depthwise(kind))
         t.pointer_bytes = oct_round_up((int64_t)p->tap_count * (int64_t)sizeof(void *), OCT_ALIGN);
     *out = t;

@@ -13,6 +13,7 @@ typedef struct oct_conv_tiling {
     int64_t units;
     int64_t row_bytes, copy_bytes;         /* 0 without copy */
     int64_t pointer_bytes;                 /* depthwise: the row pointers stand in front of the copy */
+    int64_t scratch_bytes;                 /* Winograd: the kernel's, behind it */
 } oct_conv_tiling;
 
 static inline bool oct_step_is_conv(oct_step_kind k) { return k >= OCT_STEP_CONV_Q && k <= OCT_STEP_DW_F; }
@@ -22,9 +23,12 @@ static inline int64_t oct_conv_size(oct_step_kind k) { return k == OCT_STEP_CONV
 
 /* CONTENT when sizes do not fit. All counts of p must be positive. */
 oct_status oct_conv_tile(oct_step_kind kind, const oct_p_conv *p, oct_conv_tiling *out);
-static inline int64_t oct_conv_worker_bytes(const oct_conv_tiling *t) { return t->pointer_bytes + t->copy_bytes; }
+/* Input rows and columns that so many outputs need; Winograd computes them in fours. */
+int64_t oct_conv_rows(oct_step_kind kind, const oct_p_conv *p, int32_t outputs);
+int64_t oct_conv_cols(oct_step_kind kind, const oct_p_conv *p, int32_t outputs);
+static inline int64_t oct_conv_worker_bytes(const oct_conv_tiling *t) { return t->pointer_bytes + t->copy_bytes + t->scratch_bytes; }
 
-/* Byte offset of tap i of a convolution (not depthwise) whose input rows are row_bytes and pixels pixel_bytes apart. Taps beyond the
+/* Byte offset of tap i of a convolution (not depthwise, not Winograd) whose input rows are row_bytes and pixels pixel_bytes apart. Taps beyond the
  * kernel's own repeat them (weights that do not fit 8 bits are split into parts that are added). */
 static inline int64_t oct_conv_tap(oct_step_kind kind, const oct_p_conv *p, int64_t row_bytes, int64_t pixel_bytes, int32_t i)
 {

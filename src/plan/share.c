@@ -56,6 +56,7 @@ static int offsets_of(const oct_plan_step *s, uint8_t *params, int64_t *fields[2
     switch ((oct_step_kind)s->kind) {
     case OCT_STEP_CONV_Q:
     case OCT_STEP_CONV_F:
+    case OCT_STEP_WINO_Q:
     case OCT_STEP_DW_Q:
     case OCT_STEP_DW_F:
         fields[0] = &conv->weights_at;

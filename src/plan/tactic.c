@@ -23,6 +23,7 @@ oct_status oct_step_kernel(const oct_plan *p, const oct_plan_step *s, const void
     switch ((oct_step_kind)s->kind) {
     case OCT_STEP_CONV_Q: FIND(qconv); needed = true; break;
     case OCT_STEP_CONV_F: FIND(fconv); needed = true; break;
+    case OCT_STEP_WINO_Q: FIND(qwino); needed = true; break;
     case OCT_STEP_DW_Q: FIND(qdw); needed = true; break;
     case OCT_STEP_DW_F: FIND(fdw); needed = true; break;
     case OCT_STEP_UNARY:

@@ -11,6 +11,7 @@ void oct_conv_job_init(oct_conv_job *job, const oct_exec *x)
     const oct_view *in = &x->in[0], *out = &x->out[0], *res = p->residual ? &x->in[p->residual] : NULL;
     const int64_t size = oct_conv_size(kind), out_size = (int64_t)oct_dtype_size(out->dtype);
     *job = (oct_conv_job){
+        .kind = kind,
         .p = p,
         .kernel = x->kernel,
         .x = in->data,
@@ -33,8 +34,6 @@ void oct_conv_job_init(oct_conv_job *job, const oct_exec *x)
     }
     (void)oct_conv_tile(kind, p, &job->t); /* the check of the plan has seen it succeed */
 }
-
-static int64_t extent(int64_t outputs, int64_t stride, int64_t kernel, int64_t dilation) { return (outputs - 1) * stride + (kernel - 1) * dilation + 1; }
 
 /* count pixels of a row from virtual column `first` (0 = left edge of the padding) on. */
 static void copy_pixels(const oct_conv_job *job, const uint8_t *row, int64_t first, int64_t count, uint8_t *to)
@@ -66,7 +65,7 @@ static void copy_pixels(const oct_conv_job *job, const uint8_t *row, int64_t fir
 static void copy_band(const oct_conv_job *job, const oct_conv_unit *u, uint8_t *to)
 {
     const oct_p_conv *p = job->p;
-    const int64_t rows = extent(u->r1 - u->r0, p->sh, p->kh, p->dh), cols = extent(u->c1 - u->c0, p->sw, p->kw, p->dw);
+    const int64_t rows = oct_conv_rows(job->kind, p, u->r1 - u->r0), cols = oct_conv_cols(job->kind, p, u->c1 - u->c0);
     const int64_t top = (int64_t)u->r0 * p->sh - p->pt, left = (int64_t)u->c0 * p->sw;
     const uint8_t *image = job->x + u->image * job->xn;
     for (int64_t i = 0; i < rows; i++, to += job->t.row_bytes) {

@@ -6,6 +6,7 @@
 #include "rt/exec.h"
 
 typedef struct oct_conv_job {
+    oct_step_kind kind;
     const oct_p_conv *p;
     oct_conv_tiling t;
     const void *kernel;

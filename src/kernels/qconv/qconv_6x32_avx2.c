@@ -11,9 +11,8 @@
 #include "kernels/epilogue.h"
 #include "kernels/epilogue_avx2.h"
 #include "kernels/kernel.h"
+#include "kernels/qconv/parts_avx2.h"
 #include "kernels/rows.h"
-
-#define FORCE static inline __attribute__((always_inline))
 
 enum { MR = 6, NR = 32, PARTS = NR / 8 }; /* a part: 8 columns, one register */
 /* A block: pixels, panels. A chunk: dwords of a pixel. The weights of 16 columns take 8 KB and stay in the first cache, the activations of
@@ -91,14 +90,7 @@ static void widen_weights(const __m256i *w, int64_t n, bool both, wide_weights w
 }
 
 /* --- the inner loop --- */
-/* One pixel's pair of lanes times 16 (8) columns. Assembly, because with intrinsics GCC 12 keeps some of the sums in memory, and in this
- * order, because the two products side by side take a tenth longer. */
-#define DOT16(acc0, acc1, x, w0, w1)                                                                                               \
-    do {                                                                                                                           \
-        __m256i both, products;                                                                                                    \
-        __asm__("vpbroadcastd %4, %2\n\tvpmaddwd %5, %2, %3\n\tvpaddd %3, %0, %0\n\tvpmaddwd %6, %2, %3\n\tvpaddd %3, %1, %1"      \
-                : "+x"(acc0), "+x"(acc1), "=&x"(both), "=&x"(products) : "m"(x), "x"(w0), "x"(w1));                                \
-    } while (0)
+/* The same for 8 columns. */
 #define DOT8(acc, x, w)                                                                                                            \
     do {                                                                                                                           \
         __m256i products;                                                                                                          \
@@ -156,16 +148,6 @@ typedef void multiply_fn(const wide_row *rows, const void *weights, int64_t n, c
 ROWS6(MULTIPLY_FNS)
 
 /* --- sums to codes --- */
-FORCE __m256i rounded(__m256i acc, const float *scale, const uint8_t *res, const oct_qepilogue *e)
-{
-    __m256 v = _mm256_mul_ps(_mm256_cvtepi32_ps(acc), _mm256_load_ps(scale));
-    if (res) {
-        const __m256i r = _mm256_sub_epi32(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)res)), _mm256_set1_epi32(e->res_zp));
-        v = _mm256_add_ps(v, _mm256_mul_ps(_mm256_cvtepi32_ps(r), _mm256_set1_ps(e->res_scale)));
-    }
-    return _mm256_cvtps_epi32(v);
-}
-
 /* n of 16 codes of one row; the saturations on the way are the clamp itself. */
 FORCE void finish_small(const __m256i sums[2], const float *scale, const oct_qepilogue *e, int32_t n, const uint8_t *res, uint8_t *c)
 {

@@ -11,9 +11,8 @@ typedef void tile_fn(const tile_call *t, const uint8_t *a, uint8_t *c, const uin
 
 /* The fast finish converts to s32 before it clamps. It is exact when nothing can leave s32 on the way: |(float)acc| <= 2^31, so
  * scales below 1 suffice, and with a residual scales below 1/2 and |res_scale| below 2^20 (|res - res_zp| <= 255). */
-FORCE int tile_kind(const int NV, const tile_call *t)
+FORCE int tile_kind(const oct_qepilogue *e, const float *scale, const int NV)
 {
-    const oct_qepilogue *e = t->g->e;
     if (e->kind == OCT_EPI_F32)
         return TILE_F32;
     if (e->kind != OCT_EPI_U8 && e->kind != OCT_EPI_U8_RES)
@@ -21,7 +20,7 @@ FORCE int tile_kind(const int NV, const tile_call *t)
     const __m512 limit = _mm512_set1_ps(e->kind == OCT_EPI_U8 ? 1.0f : 0.5f);
     __mmask16 large = 0;
     for (int v = 0; v < NV; v++)
-        large |= _mm512_cmp_ps_mask(_mm512_abs_ps(_mm512_load_ps(t->scale + 16 * v)), limit, _CMP_NLT_UQ);
+        large |= _mm512_cmp_ps_mask(_mm512_abs_ps(_mm512_load_ps(scale + 16 * v)), limit, _CMP_NLT_UQ);
     if (large || (e->kind == OCT_EPI_U8_RES && !(e->res_scale < 0x1p20f && e->res_scale > -0x1p20f)))
         return TILE_SPILL;
     return e->kind == OCT_EPI_U8 ? TILE_U8 : TILE_U8_RES;
@@ -74,15 +73,13 @@ static inline void finish_spilled(const int NV, const tile_call *t, const __m512
         }
 }
 
-/* One panel; tiles[rows - 1] for 1 .. mr rows. */
-FORCE void run(const oct_qconv_args *g, const int NV, const int32_t mr, tile_fn *const *tiles)
+/* The part of a call that finishes n columns whose scales, and float biases behind them, stand at scale. */
+FORCE tile_call tile_finish(const oct_qepilogue *e, int32_t n, const float *scale, const int NV)
 {
-    const oct_qepilogue *e = g->e;
-    tile_call t = {
-        .g = g,
-        .w = (const __m512i *)g->w + NV,
-        .k4 = ((int64_t)g->kc + 3) / 4,
-        .columns = ~(__mmask64)0 >> (64 - g->n),
+    return (tile_call){
+        .kind = tile_kind(e, scale, NV),
+        .scale = scale,
+        .columns = ~(__mmask64)0 >> (64 - n),
         .order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
         .zp = _mm512_set1_epi16((int16_t)e->zp),
         .lo = _mm512_set1_epi8((char)e->lo),
@@ -92,8 +89,17 @@ FORCE void run(const oct_qconv_args *g, const int NV, const int32_t mr, tile_fn 
         .flo = _mm512_set1_ps(e->flo),
         .fhi = _mm512_set1_ps(e->fhi),
     };
-    t.scale = (const float *)(t.w + g->tap_count * t.k4 * NV);
-    t.kind = tile_kind(NV, &t);
+}
+
+/* One panel; tiles[rows - 1] for 1 .. mr rows. */
+FORCE void run(const oct_qconv_args *g, const int NV, const int32_t mr, tile_fn *const *tiles)
+{
+    const __m512i *w = (const __m512i *)g->w + NV;
+    const int64_t k4 = ((int64_t)g->kc + 3) / 4;
+    tile_call t = tile_finish(g->e, g->n, (const float *)(w + g->tap_count * k4 * NV), NV);
+    t.g = g;
+    t.w = w;
+    t.k4 = k4;
     const int64_t count = (g->m + mr - 1) / mr, least = g->m / count, longer = g->m % count;
     __m512i spill[14 * 4];
     for (int32_t r = 0; r < g->rows; r++) {

@@ -16,10 +16,10 @@ enum { TILE_U8, TILE_U8_RES, TILE_F32, TILE_SPILL };
 /* What all tiles of a call share. Vectors in memory, because the tile needs the registers. */
 typedef struct tile_call {
     const oct_qconv_args *g;
-    int kind;
     const __m512i *w; /* behind the bias */
-    const float *scale;
     int64_t k4;         /* dwords of a run */
+    int kind;           /* what follows is for the finish, see tile_finish() */
+    const float *scale;
     __mmask64 columns;  /* of n */
     __m512i order;      /* undoes the lanes of the packs */
     __m512i zp, lo, hi; /* 16-bit, 8-bit, 8-bit */
