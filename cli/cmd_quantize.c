@@ -4,7 +4,7 @@
 #include "calibration.h"
 
 typedef struct job {
-    const char *output, *ranges_file;
+    const char *output, *ranges_file, *functions;
     cli_calibration calibration;
     oct_quant_options options;
     int64_t samples, skipped;
@@ -41,7 +41,9 @@ int cmd_quantize(int argc, char **argv)
                         {"--ranges", NULL, CLI_TEXT, &j.ranges_file, "CACHE", "take the ranges from a calibration cache instead of --data", 0, 0},
                         CLI_CALIBRATION_OPTIONS(&j.calibration),
                         {"--per-tensor", NULL, CLI_FLAG, &j.calibration.per_tensor, NULL, "one scale per weight tensor (default: per output channel)", 0, 0},
+                        {"--functions", NULL, CLI_TEXT, &j.functions, "NAME", "SiLU, GELU, ... between INT8 layers read float or codes (fast, less accurate; default: float)", 0, 0},
                         {0}};
+    static const char *const functions[] = {"float", "codes", NULL};
     cli c = {.command = "quantize", .usage = "MODEL --data PATH -o FILE", .summary = "Quantize a float ONNX model after training: a few hundred real samples in, a Q/DQ ONNX model out.\n"
              "The preprocessing is stored in the result, so that later commands need not be told.", .options = own, .arg_min = 1, .arg_max = 1};
     int status = 0;
@@ -56,8 +58,14 @@ int cmd_quantize(int argc, char **argv)
         status = cli_error(&c, OCT_ERR_USAGE, j.output ? "either --data or --ranges is needed" : "-o FILE is missing");
         goto done;
     }
+    if (j.functions && cli_word(j.functions, functions) < 0) {
+        status = cli_error(&c, OCT_ERR_USAGE, "--functions is float or codes, not '%s'", j.functions);
+        goto done;
+    }
     subject.path = c.args[0];
     oct_status s = oct_model_load(c.args[0], &subject.model);
+    if (s == OCT_OK && j.functions)
+        s = oct_model_set_metadata(subject.model, OCT_FUNCTIONS_KEY, j.functions);
     if (s != OCT_OK)
         status = cli_report(&c, s);
     if (!status)

@@ -34,6 +34,10 @@ typedef struct oct_quant_options {
     int64_t batch;         /* samples per run while calibrating; 0 = 1 */
 } oct_quant_options;
 
+/* Metadata of a model (oct_model_set_metadata) that calibrators and oct_model_quantize obey: "codes" lets functions of one value between INT8 layers (SiLU,
+ * hard-swish, GELU, Sigmoid) read codes, so that they run as tables; "float", the default, keeps them in float. */
+#define OCT_FUNCTIONS_KEY "octavo.functions"
+
 /* Observe a float model. Errors: CONTENT when the model is quantized already. opts may be NULL. */
 OCT_API OCT_MUST_USE oct_status oct_calibrator_create(const oct_model *model, const oct_quant_options *opts, oct_calibrator **out);
 OCT_API void oct_calibrator_destroy(oct_calibrator *cal);

@@ -70,6 +70,7 @@ def quantize(
     percentile: float = 0,
     scheme: str = "affine",
     per_tensor: bool = False,
+    functions: str | None = None,
     batch: int = 0,
     threads: int = 0,
     limit: int = 0,
@@ -82,12 +83,18 @@ def quantize(
         ranges: octavo.Ranges or a cache file, instead of data.
         output: where the Q/DQ ONNX model goes; None = it is only returned.
         per_tensor: one scale per weight tensor (default: one per output channel).
+        functions: "codes" lets SiLU, hard-swish, GELU and the like between INT8 layers run as tables (fast, less accurate); "float" is the
+            default. It is kept in the model's metadata.
     Raises:
         as calibrate; ContentError when ranges belong to another model.
     """
     if (data is None) == (ranges is None):
         raise UsageError("either data or ranges is needed")
+    if functions not in (None, "float", "codes"):
+        raise UsageError(f"functions is 'float' or 'codes', not {functions!r}")
     source = as_model(model)
+    if functions is not None:
+        source.set_metadata("octavo.functions", functions)
     if ranges is None:
         found = calibrate(
             source, data, method=method, percentile=percentile, scheme=scheme, batch=batch, threads=threads, limit=limit, seed=seed, preprocess=preprocess

@@ -2,6 +2,7 @@
  * moves values passes the question on.  Residual streams of transformers stay float, because LayerNorm and BatchNormalization do not ask. */
 #include "qparam/placement.h"
 
+#include <octavo/quant.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@ typedef struct sweep {
     bool *edge;       /* the use reads codes */
     int32_t *parent;  /* value -> union-find */
     bool *follows;    /* value is made by moving other points' values */
+    bool functions;   /* functions of one value read codes too */
 } sweep;
 
 static bool *flag(const sweep *s, const oct_node *n, int input) { return &s->edge[s->first[n->mark] + input]; }
@@ -159,6 +161,9 @@ static void place_concat(sweep *s, oct_node *n)
     }
 }
 
+/* Of one value, and no part of the product in front of it. */
+static bool is_function(const oct_node *n) { return (oct_op_get(n->op)->flags & OCT_OPF_U) && n->op != OCT_OP_RELU && n->op != OCT_OP_CLIP; }
+
 static void place(sweep *s, oct_node *n)
 {
     if (n->hold)
@@ -194,6 +199,8 @@ static void place(sweep *s, oct_node *n)
     default:
         if (keeps_values(n))
             place_mover(s, n);
+        else if (s->functions && is_function(n) && wanted(s, n->outputs[0]))
+            ask(s, n, 0);
     }
 }
 
@@ -233,7 +240,9 @@ oct_status oct_placement_make(const oct_graph *g, oct_placement *out)
     oct_status status = OCT_OK;
     sweep s = {.g = g, .first = calloc((size_t)g->node_count + 1, sizeof *s.first), .parent = calloc((size_t)g->value_count + 1, sizeof *s.parent),
                .follows = calloc((size_t)g->value_count + 1, sizeof *s.follows)};
+    const char *functions = oct_graph_meta(g, OCT_FUNCTIONS_KEY);
     int64_t uses = 0;
+    s.functions = functions && strcmp(functions, "codes") == 0;
     memset(out, 0, sizeof *out);
     for (int64_t i = 0; s.first && i < g->node_count; i++) {
         g->nodes[i]->mark = (int32_t)i;

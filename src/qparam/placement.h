@@ -28,6 +28,8 @@ typedef struct oct_placement {
     int32_t group_count;
 } oct_placement;
 
+/* The graph's metadata OCT_FUNCTIONS_KEY decides about functions of one value (SiLU, hard-swish, GELU, Sigmoid ...) between codes: they read floats, for accuracy, or
+ * with the value "codes" codes, so that they become tables of 256 entries. */
 oct_status oct_placement_make(const oct_graph *g, oct_placement *out); /* zero-initialised by the call */
 void oct_placement_free(oct_placement *p);
 

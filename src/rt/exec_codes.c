@@ -2,6 +2,8 @@
  * others through a chunk on the stack; both operands broadcast. */
 #include "rt/exec_loop.h"
 
+#include <string.h>
+
 typedef struct table_job {
     oct_table_span_fn *fn;
     const uint8_t *table;
@@ -52,10 +54,26 @@ static void binary_chunks(const binary_job *job, const uint8_t *a, int64_t a_ste
     }
 }
 
+/* One short row of b for all rows of a (the gate of each channel, NHWC): repeated, so that several rows make one span. */
+static void binary_repeated(const binary_job *job, const oct_nd_tile *t)
+{
+    uint8_t row[OCT_ND_CHUNK];
+    const int64_t together = oct_min64(OCT_ND_CHUNK / t->cols, t->rows);
+    for (int64_t i = 0; i < together; i++)
+        memcpy(row + i * t->cols, t->data[2], (size_t)t->cols);
+    for (int64_t r = 0; r < t->rows; r += together)
+        job->fn((const uint8_t *)t->data[1] + r * t->cols, row, 1, (uint8_t *)t->data[0] + r * t->cols, oct_min64(together, t->rows - r) * t->cols, &job->q);
+}
+
 static void binary_tile(void *arg, const oct_nd_tile *t)
 {
     const binary_job *job = arg;
     const int64_t sa = t->col_step[1], sb = t->col_step[2];
+    if (sa == 1 && sb == 1 && t->col_step[0] == 1 && t->row_step[2] == 0 && t->row_step[0] == t->cols && t->row_step[1] == t->cols && t->rows > 1 &&
+        2 * t->cols <= OCT_ND_CHUNK) {
+        binary_repeated(job, t);
+        return;
+    }
     for (int64_t r = 0; r < t->rows; r++) {
         uint8_t *y = (uint8_t *)t->data[0] + r * t->row_step[0];
         const uint8_t *a = (const uint8_t *)t->data[1] + r * t->row_step[1], *b = (const uint8_t *)t->data[2] + r * t->row_step[2];

@@ -319,6 +319,25 @@ def quantize__result__passes_the_checker_and_keeps_preprocessing():
 
 
 @test(True)
+def quantize__functions__codes_make_tables_and_stay_in_the_metadata():
+    rng = np.random.default_rng(3)
+    w = {f"w{i}": (rng.standard_normal((8, c, 3, 3)) / 4).astype(np.float32) for i, c in enumerate((3, 8))}
+    nodes = [helper.make_node("Conv", ["x", "w0"], ["a"], pads=[1] * 4), helper.make_node("Sigmoid", ["a"], ["s"]), helper.make_node("Mul", ["a", "s"], ["b"]),
+             helper.make_node("Conv", ["b", "w1"], ["y"], pads=[1] * 4)]
+    save(WORK / "silu.onnx", nodes, [("x", [1, 3, 8, 8])], [("y", [1, 8, 8, 8])], w)
+    np.savez(WORK / "silu.npz", x=rng.standard_normal((16, 3, 8, 8)).astype(np.float32))
+    kernels = {}
+    for functions in ("float", "codes"):
+        q, plan = WORK / f"silu-{functions}.onnx", WORK / "silu.plan"
+        ok("quantize", WORK / "silu.onnx", "--data", WORK / "silu.npz", "--functions", functions, "-o", q, "--quiet")
+        assert ("octavo.functions", functions) in {(p.key, p.value) for p in onnx.load(str(q)).metadata_props}
+        ok("build", q, "-o", plan, "--quiet")
+        kernels[functions] = ok("bench", plan, "--profile", "--seconds", "0.05").stdout
+    assert " table_" in kernels["codes"] and " table_" not in kernels["float"]
+    fails(2, "quantize", WORK / "silu.onnx", "--data", WORK / "silu.npz", "--functions", "x", "-o", WORK / "z", says="--functions is float or codes, not 'x'")
+
+
+@test(True)
 def quantize__quiet__says_nothing():
     p = ok("quantize", M, "--data", SET, "--quiet", "-o", WORK / "q3.onnx")
     assert not p.stdout and not p.stderr, (p.stdout, p.stderr)

@@ -27,6 +27,7 @@ typedef struct tile_call {
     __m512 res_scale, flo, fhi;
 } tile_call;
 
+#define AHEAD          64 /* vectors of weights that are fetched before their use: the next panel's lie behind */
 #define FORCE          static inline __attribute__((always_inline))
 #define DOT(acc, x, w) __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(x), "v"(w))
 
@@ -92,6 +93,8 @@ FORCE void tile(const int MR, const int NV, const tile_call *t, const uint8_t *a
         const uint8_t *x0 = a + g->taps[tap], *x3 = x0 + 3 * px, *x6 = x3 + 3 * px, *x9 = x6 + 3 * px, *x12 = x9 + 3 * px;
         for (int64_t k = t->k4; k > 0; k--) {
             __m512i w0 = w[0], w1 = NV > 1 ? w[1] : w0, w2 = NV > 2 ? w[2] : w0, w3 = NV > 3 ? w[3] : w0;
+            for (int v = 0; v < NV; v++)
+                _mm_prefetch((const char *)(w + AHEAD + v), _MM_HINT_T0);
 #define STEP(i)                                                                                                                    \
     if (MR > i) {                                                                                                                  \
         const uint8_t *x = (i < 3 ? x0 : i < 6 ? x3 : i < 9 ? x6 : i < 12 ? x9 : x12) + i % 3 * px;                                \

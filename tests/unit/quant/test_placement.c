@@ -1,6 +1,7 @@
 /* Where Q/DQ goes: which tensors, which users, which share a scale (DESIGN 4.6); and what the quantizer writes there. */
 #include "graphs.h"
 
+#include <octavo/quant.h>
 #include <stdio.h>
 #include "qparam/qparam.h"
 #include "qparam/placement.h"
@@ -68,6 +69,23 @@ static void placement__add_of_itself_pools_and_gates__every_input_paired(void **
     OK(oct_graph_add_output(n.g, net_conv(&n, "y", m, 4, 4, 1)));
     /* The pool feeds a float gate, so nothing is gained by codes before it. */
     expect_placement(net_model(&n), "x(A)>a.0 a(B)>d.0 a(B)>d.1 d(C)>b.0 d(C)>m.0 gate(D)>m.1 m(E)>y.0");
+}
+
+/* Functions read floats unless the model's metadata says codes, and then only where their result is read as codes. */
+static void placement__functions__read_codes_when_the_model_says_so(void **state)
+{
+    (void)state;
+    for (int codes = 0; codes < 2; codes++) {
+        net n = net_new();
+        oct_value *x = net_input(&n, "x", 4, (int64_t[]){1, 4, 4, 4});
+        oct_value *h = net_unary(&n, OCT_OP_HARD_SWISH, "h", net_conv(&n, "a", x, 4, 4, 1));
+        oct_value *gate = net_unary(&n, OCT_OP_SIGMOID, "gate", net_conv(&n, "b", h, 4, 4, 1));
+        oct_value *m = net_op(&n, OCT_OP_MUL, "m", 2, h, gate, NULL);
+        OK(oct_graph_add_output(n.g, net_unary(&n, OCT_OP_TANH, "y", net_conv(&n, "c", m, 4, 4, 1))));
+        OK(oct_graph_set_meta(n.g, OCT_FUNCTIONS_KEY, codes ? "codes" : "float"));
+        expect_placement(net_model(&n), codes ? "x(A)>a.0 a(B)>h.0 h(C)>b.0 b(D)>gate.0 h(C)>m.0 gate(E)>m.1 m(F)>c.0"
+                                              : "x(A)>a.0 h(B)>b.0 h(B)>m.0 gate(C)>m.1 m(D)>c.0");
+    }
 }
 
 static void placement__what_cannot_be_quantized__is_left(void **state)
@@ -236,6 +254,7 @@ int main(void)
         cmocka_unit_test(placement__transformer__only_products_read_codes),
         cmocka_unit_test(placement__concat__inputs_share_unless_a_user_is_float),
         cmocka_unit_test(placement__add_of_itself_pools_and_gates__every_input_paired),
+        cmocka_unit_test(placement__functions__read_codes_when_the_model_says_so),
         cmocka_unit_test(placement__what_cannot_be_quantized__is_left),
         cmocka_unit_test(quantizer__residual_network__pairs_weights_and_metadata),
         cmocka_unit_test(quantizer__bias__lies_on_the_grid_of_the_products),
