@@ -5,6 +5,8 @@
  * that would be one or two units go in quarters, down to what handing over (0.3 us) is worth. */
 static int64_t unit_target(oct_step_kind kind, int64_t total)
 {
+    if (kind == OCT_STEP_DW_Q) /* a unit copies the rows around its own: the more rows it has, the fewer are copied twice */
+        return oct_min64(oct_max64(total / 4, (int64_t)1 << 18), (int64_t)1 << 22);
     if (kind != OCT_STEP_CONV_Q)
         return oct_min64(oct_max64(total / 32, (int64_t)1 << 16), (int64_t)1 << 22);
     const int64_t least = oct_min64((int64_t)1 << 19, oct_max64(total / 4, (int64_t)1 << 17));
@@ -39,7 +41,7 @@ static void cut(oct_step_kind kind, const oct_p_conv *p, int64_t image_bytes, oc
     if (heavy && image_work > target)
         t->panel_step = even_step(panels, oct_max64(1, panels * target / image_work));
     int64_t left = image_work / panels * t->panel_step;
-    if (left > 2 * target && p->oh > 1) {
+    if (left > (kind == OCT_STEP_DW_Q ? target + target / 4 : 2 * target) && p->oh > 1) {
         t->rows = even_step(p->oh, (p->oh * target + left / 2) / left);
         left = left / p->oh * t->rows;
     }
