@@ -254,7 +254,9 @@ static oct_status fill_recipe(const oct_builder *b, const oct_build_options *opt
     return oct_io_fill(b, r);
 }
 
-/* Steps were timed one by one on a machine that may be busy: whole runs decide whether the kernels by time are kept. */
+/* Steps were timed one by one on a machine that may be busy: whole runs decide whether the kernels by time are kept, and less gain than this is noise. */
+#define WORTH_IT 0.98
+
 static oct_status keep_if_faster(oct_isa isa, oct_timer *timer, oct_graph *g, oct_recipe *r)
 {
     oct_status s = OCT_OK;
@@ -266,7 +268,7 @@ static oct_status keep_if_faster(oct_isa isa, oct_timer *timer, oct_graph *g, oc
                 memcmp(plans[0]->header, plans[1]->header, plans[0]->header->total) == 0;
     if (!same)
         OCT_TRY_DONE(oct_timer_race(timer, (const oct_plan *const *)plans, 2, seconds));
-    if (!same && seconds[1] >= seconds[0]) {
+    if (!same && seconds[1] >= WORTH_IT * seconds[0]) {
         oct_tactics_destroy(r->tactics);
         r->tactics = NULL;
     }
