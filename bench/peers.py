@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Latency of Octavo against ONNX Runtime (and OpenVINO and LiteRT, where they are installed) on the same models, interleaved in one run.
 
-    bench/peers.py OCTAVO [--models DIR | --zoo NAMES] [--only SUBSTR] [--threads 1,2] [--batch 1,8] [--float] [--rounds 5] [--json FILE] [--baseline FILE]
+    bench/peers.py OCTAVO [--models DIR | --zoo NAMES] [--only SUBSTR] [--threads 1,2] [--batch 1,8] [--float] [--functions codes] [--rounds 5] [--json FILE] [--baseline FILE]
 
 INT8: each engine quantizes the float model with its own tool on the same random batch (speed does not depend on the values), so that nobody is handicapped by
 another's placement. --float: all run the model as it is. --zoo: torchvision's structures with random weights, made by bench/zoo.py ("all", or names); only there does LiteRT
@@ -30,6 +30,7 @@ ap.add_argument("--rounds", type=int, default=5)
 ap.add_argument("--zoo", default="", help="names of bench/zoo.py, or all")
 ap.add_argument("--batch", default="1")
 ap.add_argument("--float", action="store_true")
+ap.add_argument("--functions", default="float", help="octavo quantize --functions: the other tools let SiLU and hard-swish read codes")
 ap.add_argument("--json")
 ap.add_argument("--baseline")
 args = ap.parse_args()
@@ -59,7 +60,7 @@ class Octavo:
         self.q, self.threads, self.batch = Path(model) if args.float else work / f"octavo-{Path(model).name}", threads, batch
         if not self.q.exists():
             np.savez(work / "calib.npz", **{name: samples})
-            octavo("quantize", model, "--data", work / "calib.npz", "--solver", "max", "-o", self.q, "--quiet")
+            octavo("quantize", model, "--data", work / "calib.npz", "--solver", "max", "--functions", args.functions, "-o", self.q, "--quiet")
 
     def measure(self):
         return json.loads(octavo("bench", self.q, "--threads", self.threads, "--batch", self.batch, *(["--float"] if args.float else []), "--json"))["latency_ms"]["p50"]
