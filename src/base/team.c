@@ -1,8 +1,9 @@
 /* The thread team.  DESIGN 5.6.
  *
- * One loop at a time. Its units are claimed from `ticket`: the loop's number in the high half, the units left in the low
- * half, moved by compare-and-swap. A worker that comes late holds an old number and cannot claim anything of the next
- * loop; with no units left there is nothing to claim whatever the description says. The description (fn, arg, first,
+ * One loop at a time. Its units are claimed from `ticket`: the loop's number and the range of units left, moved by compare-and-swap.
+ * Threads with an even number take the first unit left, the others the last: so with two threads each works on the same half of every
+ * layer, which its own cache has kept, and they meet wherever the faster one gets. A worker that comes late holds an old number and
+ * cannot claim anything of the next loop; with no units left there is nothing to claim whatever the description says. The description (fn, arg, first,
  * units) may be rewritten while such a worker reads it, but a claim then fails: the caller rewrites it only after every
  * unit of the loop is done, so a claim that succeeds proves that what was read belongs to this loop.
  *
@@ -29,7 +30,8 @@
 #define SPIN_NS     40000 /* a futex round trip costs about 6 us: beyond a few of them sleeping is cheaper for everyone */
 #define SPIN_MIN_NS 1000
 #define TAKEN_NS    20000 /* a spinning thread that sees no time pass for so long did not have its core */
-#define MAX_UNITS   ((int64_t)1 << 30) /* of one round; longer loops take several */
+#define RANGE_BITS  18 /* of either end of the units left in a ticket; the rest is the loop's number */
+#define MAX_UNITS   (((int64_t)1 << RANGE_BITS) - 1) /* of one round; longer loops take several */
 
 typedef struct worker {
     oct_team *team;
@@ -49,7 +51,6 @@ struct oct_team {
     _Atomic(oct_team_fn *) fn;
     _Atomic(void *) arg;
     _Atomic int64_t first;
-    _Atomic uint32_t units;
     /* written by the workers when they go to sleep */
     _Alignas(OCT_ALIGN) _Atomic uint32_t sleepers;
     /* the caller's own */
@@ -85,19 +86,24 @@ static void futex_wake(_Atomic uint32_t *word, int count)
     syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, count, NULL, NULL, 0);
 }
 
+/* The units left: [first_of, end_of). */
+static uint32_t first_of(uint64_t ticket) { return (uint32_t)(ticket >> RANGE_BITS) & MAX_UNITS; }
+static uint32_t end_of(uint64_t ticket) { return (uint32_t)ticket & MAX_UNITS; }
+
 /* Claim and run units until none is left. */
 static void work(oct_team *t, int id)
 {
+    const bool from_end = id % 2;
     uint32_t done = 0;
     uint64_t k = atomic_load_explicit(&t->ticket, memory_order_acquire);
-    while ((uint32_t)k) {
+    while (first_of(k) < end_of(k)) {
         oct_team_fn *fn = atomic_load_explicit(&t->fn, memory_order_relaxed);
         void *arg = atomic_load_explicit(&t->arg, memory_order_relaxed);
         int64_t first = atomic_load_explicit(&t->first, memory_order_relaxed);
-        uint32_t units = atomic_load_explicit(&t->units, memory_order_relaxed);
-        if (!atomic_compare_exchange_weak_explicit(&t->ticket, &k, k - 1, memory_order_acq_rel, memory_order_acquire))
+        const uint64_t rest = from_end ? k - 1 : k + MAX_UNITS + 1;
+        if (!atomic_compare_exchange_weak_explicit(&t->ticket, &k, rest, memory_order_acq_rel, memory_order_acquire))
             continue;
-        fn(arg, first + (int64_t)(units - (uint32_t)k), id);
+        fn(arg, first + (from_end ? end_of(k) - 1 : first_of(k)), id);
         done++;
         k = atomic_load_explicit(&t->ticket, memory_order_acquire);
     }
@@ -244,9 +250,8 @@ static void run_round(oct_team *t, int64_t first, uint32_t units, oct_team_fn *f
     atomic_store_explicit(&t->fn, fn, memory_order_relaxed);
     atomic_store_explicit(&t->arg, arg, memory_order_relaxed);
     atomic_store_explicit(&t->first, first, memory_order_relaxed);
-    atomic_store_explicit(&t->units, units, memory_order_relaxed);
     atomic_store_explicit(&t->left, units, memory_order_relaxed);
-    atomic_store_explicit(&t->ticket, (uint64_t)++t->number << 32 | units, memory_order_release);
+    atomic_store_explicit(&t->ticket, (uint64_t)++t->number << 2 * RANGE_BITS | units, memory_order_release);
     raise_signal(t, (int64_t)units - 1);
     work(t, 0);
 
