@@ -1,5 +1,4 @@
 /* qconv for AVX-512 VNNI, up to 14 pixels x 16 columns: for layers of at most 16 output channels. */
-#include "kernels/qconv/each.h"
 #include "kernels/qconv/run_avx512vnni.h"
 
 TILE_FN(1, 1)
@@ -20,12 +19,7 @@ TILE_FN(14, 1)
 static tile_fn *const tiles[] = {tile_1, tile_2, tile_3,  tile_4,  tile_5,  tile_6,  tile_7,
                                  tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14};
 
-static void one_panel(const oct_qconv_args *args)
-{
-    run(args, 1, 14, tiles);
-}
-
 void oct_qconv_14x16_avx512vnni(const oct_qconv_args *args)
 {
-    oct_qconv_each_panel(args, 16, one_panel);
+    run(args, 1, 14, tiles);
 }

@@ -1,5 +1,4 @@
 /* qconv for AVX-512 VNNI, up to 6 pixels x 64 columns: 24 accumulators, one store of a whole cache line a pixel. */
-#include "kernels/qconv/each.h"
 #include "kernels/qconv/run_avx512vnni.h"
 
 TILE_FN(1, 4)
@@ -11,12 +10,7 @@ TILE_FN(6, 4)
 
 static tile_fn *const tiles[] = {tile_1, tile_2, tile_3, tile_4, tile_5, tile_6};
 
-static void one_panel(const oct_qconv_args *args)
-{
-    run(args, 4, 6, tiles);
-}
-
 void oct_qconv_6x64_avx512vnni(const oct_qconv_args *args)
 {
-    oct_qconv_each_panel(args, 64, one_panel);
+    run(args, 4, 6, tiles);
 }

@@ -4,6 +4,7 @@
 #ifndef OCT_KERNELS_QCONV_RUN_AVX512VNNI_H
 #define OCT_KERNELS_QCONV_RUN_AVX512VNNI_H
 
+#include "kernels/epilogue.h"
 #include "kernels/qconv/tile_avx512vnni.h"
 #include "kernels/rows.h"
 
@@ -73,13 +74,10 @@ static inline void finish_spilled(const int NV, const tile_call *t, const __m512
         }
 }
 
-/* The part of a call that finishes n columns whose scales, and float biases behind them, stand at scale. */
-FORCE tile_call tile_finish(const oct_qepilogue *e, int32_t n, const float *scale, const int NV)
+/* The part of a call that finishes sums: what all panels share, and for one of them n columns whose scales, and float biases behind them, stand at scale. */
+FORCE tile_call tile_finish(const oct_qepilogue *e)
 {
     return (tile_call){
-        .kind = tile_kind(e, scale, NV),
-        .scale = scale,
-        .columns = ~(__mmask64)0 >> (64 - n),
         .order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15),
         .zp = _mm512_set1_epi16((int16_t)e->zp),
         .lo = _mm512_set1_epi8((char)e->lo),
@@ -90,30 +88,47 @@ FORCE tile_call tile_finish(const oct_qepilogue *e, int32_t n, const float *scal
         .fhi = _mm512_set1_ps(e->fhi),
     };
 }
-
-/* One panel; tiles[rows - 1] for 1 .. mr rows. */
-FORCE void run(const oct_qconv_args *g, const int NV, const int32_t mr, tile_fn *const *tiles)
+FORCE void tile_finish_panel(tile_call *t, const oct_qepilogue *e, int32_t n, const float *scale, const int NV)
 {
-    const __m512i *w = (const __m512i *)g->w + NV;
-    const int64_t k4 = ((int64_t)g->kc + 3) / 4;
-    tile_call t = tile_finish(g->e, g->n, (const float *)(w + g->tap_count * k4 * NV), NV);
-    t.g = g;
-    t.w = w;
-    t.k4 = k4;
-    const int64_t count = (g->m + mr - 1) / mr, least = g->m / count, longer = g->m % count;
-    __m512i spill[14 * 4];
+    t->kind = tile_kind(e, scale, NV);
+    t->scale = scale;
+    t->columns = ~(__mmask64)0 >> (n < 64 ? 64 - n : 0);
+}
+
+/* One panel of all rows: `longer` tiles of least + 1 pixels, then of least, `count` in all; tiles[pixels - 1] for each. */
+FORCE void run_panel(const tile_call *t, const int NV, uint8_t *c, const uint8_t *res, int64_t count, int64_t least, int64_t longer,
+                     tile_fn *const *tiles, __m512i *spill)
+{
+    const oct_qconv_args *g = t->g;
     for (int32_t r = 0; r < g->rows; r++) {
-        const uint8_t *a = g->a + r * g->row_px, *res = g->res + r * g->row_ldr;
-        uint8_t *c = (uint8_t *)g->c + r * g->row_ldc;
+        const uint8_t *a = g->a + r * g->row_px, *res_at = res + r * g->row_ldr;
+        uint8_t *c_at = c + r * g->row_ldc;
         for (int64_t i = 0; i < count; i++) {
             const int64_t n = least + (i < longer);
-            tiles[n - 1](&t, a, c, res, spill);
-            if (t.kind == TILE_SPILL)
-                finish_spilled(NV, &t, spill, (int32_t)n, c, res);
+            tiles[n - 1](t, a, c_at, res_at, spill);
+            if (t->kind == TILE_SPILL)
+                finish_spilled(NV, t, spill, (int32_t)n, c_at, res_at);
             a += n * g->px;
-            c += n * g->ldc;
-            res += n * g->ldr;
+            c_at += n * g->ldc;
+            res_at += n * g->ldr;
         }
+    }
+}
+
+/* All panels; tiles for 1 .. mr pixels. */
+FORCE void run(const oct_qconv_args *g, const int NV, const int32_t mr, tile_fn *const *tiles)
+{
+    enum { NR = 16 };
+    const int64_t k4 = ((int64_t)g->kc + 3) / 4, count = (g->m + mr - 1) / mr, least = g->m / count, longer = g->m % count;
+    const int32_t size = oct_epilogue_size(g->e);
+    __m512i spill[14 * 4];
+    tile_call t = tile_finish(g->e);
+    t.g = g;
+    t.k4 = k4;
+    for (int32_t first = 0; first < g->n; first += NR * NV) {
+        t.w = (const __m512i *)(const void *)((const uint8_t *)g->w + first / (NR * NV) * g->panel_bytes) + NV;
+        tile_finish_panel(&t, g->e, g->n - first < NR * NV ? g->n - first : NR * NV, (const float *)(t.w + g->tap_count * k4 * NV), NV);
+        run_panel(&t, NV, (uint8_t *)g->c + (ptrdiff_t)first * size, g->res ? g->res + first : NULL, count, least, longer, tiles, spill);
     }
 }
 

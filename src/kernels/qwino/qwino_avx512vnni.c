@@ -200,7 +200,8 @@ static void one_panel(const oct_qwino_args *g, const void *panel, int32_t n, uin
     const int mr = sizes[size].mr;
     wino_call w = {.g = g, .bias = panel};
     const __m512i *weights = w.bias + NV;
-    w.t = tile_finish(g->e, n, (const float *)(weights + (int64_t)QWINO_POINTS * (g->c / 2) * NV), NV);
+    w.t = tile_finish(g->e);
+    tile_finish_panel(&w.t, g->e, n, (const float *)(weights + (int64_t)QWINO_POINTS * (g->c / 2) * NV), NV);
     for (int64_t first = 0; first < tiles; first += step) {
         for (int p = 0; p < QWINO_POINTS; p++)
             for (int64_t i = 0; i < parts; i++)
