@@ -16,8 +16,10 @@ TILE_FN(12, 2)
 TILE_FN(13, 2)
 TILE_FN(14, 2)
 
-static tile_fn *const tiles[] = {tile_1, tile_2, tile_3,  tile_4,  tile_5,  tile_6,  tile_7,
-                                 tile_8, tile_9, tile_10, tile_11, tile_12, tile_13, tile_14};
+static const tile_pair tiles[] = {
+    TILE_ROW(1), TILE_ROW(2), TILE_ROW(3), TILE_ROW(4), TILE_ROW(5), TILE_ROW(6), TILE_ROW(7), TILE_ROW(8), TILE_ROW(9),
+    TILE_ROW(10), TILE_ROW(11), TILE_ROW(12), TILE_ROW(13), TILE_ROW(14),
+};
 
 void oct_qconv_14x32_avx512vnni(const oct_qconv_args *args)
 {

@@ -8,7 +8,9 @@ TILE_FN(4, 4)
 TILE_FN(5, 4)
 TILE_FN(6, 4)
 
-static tile_fn *const tiles[] = {tile_1, tile_2, tile_3, tile_4, tile_5, tile_6};
+static const tile_pair tiles[] = {
+    TILE_ROW(1), TILE_ROW(2), TILE_ROW(3), TILE_ROW(4), TILE_ROW(5), TILE_ROW(6),
+};
 
 void oct_qconv_6x64_avx512vnni(const oct_qconv_args *args)
 {

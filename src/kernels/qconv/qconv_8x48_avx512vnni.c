@@ -10,7 +10,9 @@ TILE_FN(6, 3)
 TILE_FN(7, 3)
 TILE_FN(8, 3)
 
-static tile_fn *const tiles[] = {tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8};
+static const tile_pair tiles[] = {
+    TILE_ROW(1), TILE_ROW(2), TILE_ROW(3), TILE_ROW(4), TILE_ROW(5), TILE_ROW(6), TILE_ROW(7), TILE_ROW(8),
+};
 
 void oct_qconv_8x48_avx512vnni(const oct_qconv_args *args)
 {

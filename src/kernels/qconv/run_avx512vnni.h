@@ -9,6 +9,10 @@
 #include "kernels/rows.h"
 
 typedef void tile_fn(const tile_call *t, const uint8_t *a, uint8_t *c, const uint8_t *res, __m512i *spill);
+/* Of one number of pixels. */
+typedef struct tile_pair {
+    tile_fn *other, *floats;
+} tile_pair;
 
 /* The fast finish converts to s32 before it clamps. It is exact when nothing can leave s32 on the way: |(float)acc| <= 2^31, so
  * scales below 1 suffice, and with a residual scales below 1/2 and |res_scale| below 2^20 (|res - res_zp| <= 255). */
@@ -97,7 +101,7 @@ FORCE void tile_finish_panel(tile_call *t, const oct_qepilogue *e, int32_t n, co
 
 /* One panel of all rows: `longer` tiles of least + 1 pixels, then of least, `count` in all; tiles[pixels - 1] for each. */
 FORCE void run_panel(const tile_call *t, const int NV, uint8_t *c, const uint8_t *res, int64_t count, int64_t least, int64_t longer,
-                     tile_fn *const *tiles, __m512i *spill)
+                     const tile_pair *tiles, __m512i *spill)
 {
     const oct_qconv_args *g = t->g;
     for (int32_t r = 0; r < g->rows; r++) {
@@ -105,7 +109,7 @@ FORCE void run_panel(const tile_call *t, const int NV, uint8_t *c, const uint8_t
         uint8_t *c_at = c + r * g->row_ldc;
         for (int64_t i = 0; i < count; i++) {
             const int64_t n = least + (i < longer);
-            tiles[n - 1](t, a, c_at, res_at, spill);
+            (t->kind == TILE_F32 ? tiles[n - 1].floats : tiles[n - 1].other)(t, a, c_at, res_at, spill);
             if (t->kind == TILE_SPILL)
                 finish_spilled(NV, t, spill, (int32_t)n, c_at, res_at);
             a += n * g->px;
@@ -116,7 +120,7 @@ FORCE void run_panel(const tile_call *t, const int NV, uint8_t *c, const uint8_t
 }
 
 /* All panels; tiles for 1 .. mr pixels. */
-FORCE void run(const oct_qconv_args *g, const int NV, const int32_t mr, tile_fn *const *tiles)
+FORCE void run(const oct_qconv_args *g, const int NV, const int32_t mr, const tile_pair *tiles)
 {
     enum { NR = 16 };
     const int64_t k4 = ((int64_t)g->kc + 3) / 4, count = (g->m + mr - 1) / mr, least = g->m / count, longer = g->m % count;
@@ -135,7 +139,12 @@ FORCE void run(const oct_qconv_args *g, const int NV, const int32_t mr, tile_fn 
 #define TILE_FN(mr, nv)                                                                                                            \
     static void tile_##mr(const tile_call *t, const uint8_t *a, uint8_t *c, const uint8_t *res, __m512i *spill)                    \
     {                                                                                                                              \
-        tile(mr, nv, t, a, c, res, spill);                                                                                         \
+        tile(mr, nv, false, t, a, c, res, spill);                                                                                  \
+    }                                                                                                                              \
+    static void floats_##mr(const tile_call *t, const uint8_t *a, uint8_t *c, const uint8_t *res, __m512i *spill)                  \
+    {                                                                                                                              \
+        tile(mr, nv, true, t, a, c, res, spill);                                                                                   \
     }
+#define TILE_ROW(mr) {tile_##mr, floats_##mr}
 
 #endif

@@ -27,7 +27,6 @@ typedef struct tile_call {
     __m512 res_scale, flo, fhi;
 } tile_call;
 
-#define AHEAD          64 /* vectors of weights that are fetched before their use: the next panel's lie behind */
 #define FORCE          static inline __attribute__((always_inline))
 #define DOT(acc, x, w) __asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(x), "v"(w))
 
@@ -77,8 +76,9 @@ FORCE void store_floats(__m512i acc, const float *scale, const float *fbias, flo
     _mm512_mask_storeu_ps(y, columns, _mm512_min_ps(t->fhi, _mm512_max_ps(t->flo, v)));
 }
 
-/* Pixels [0, MR) from a, c, res on. With TILE_SPILL the sums go to spill[MR][NV*16]. */
-FORCE void tile(const int MR, const int NV, const tile_call *t, const uint8_t *a, uint8_t *c, const uint8_t *res, __m512i *spill)
+/* Pixels [0, MR) from a, c, res on. With TILE_SPILL the sums go to spill[MR][NV*16]. FLOATS: the kind is TILE_F32, else it is another. In one function
+ * the constants of the float ending would drive the sums into memory before all endings (GCC 12), a tenth of the time of short sums. */
+FORCE void tile(const int MR, const int NV, const bool FLOATS, const tile_call *t, const uint8_t *a, uint8_t *c, const uint8_t *res, __m512i *spill)
 {
     const oct_qconv_args *g = t->g;
     const ptrdiff_t px = g->px;
@@ -93,8 +93,6 @@ FORCE void tile(const int MR, const int NV, const tile_call *t, const uint8_t *a
         const uint8_t *x0 = a + g->taps[tap], *x3 = x0 + 3 * px, *x6 = x3 + 3 * px, *x9 = x6 + 3 * px, *x12 = x9 + 3 * px;
         for (int64_t k = t->k4; k > 0; k--) {
             __m512i w0 = w[0], w1 = NV > 1 ? w[1] : w0, w2 = NV > 2 ? w[2] : w0, w3 = NV > 3 ? w[3] : w0;
-            for (int v = 0; v < NV; v++)
-                _mm_prefetch((const char *)(w + AHEAD + v), _MM_HINT_T0);
 #define STEP(i)                                                                                                                    \
     if (MR > i) {                                                                                                                  \
         const uint8_t *x = (i < 3 ? x0 : i < 6 ? x3 : i < 9 ? x6 : i < 12 ? x9 : x12) + i % 3 * px;                                \
@@ -114,6 +112,22 @@ FORCE void tile(const int MR, const int NV, const tile_call *t, const uint8_t *a
         }
     }
 
+    const ptrdiff_t ldc = g->ldc, ldr = g->ldr;
+    const __mmask64 columns = t->columns;
+    if (FLOATS) {
+#define FLOAT16(i, v)                                                                                                              \
+    if (NV > v)                                                                                                                    \
+        store_floats(c##i##_##v, t->scale + 16 * v, t->scale + 16 * (NV + v), (float *)(c + i * ldc) + 16 * v,                     \
+                     (__mmask16)(columns >> (16 * v)), t);
+#define STORE(i)                                                                                                                   \
+    if (MR > i) {                                                                                                                  \
+        FLOAT16(i, 0) FLOAT16(i, 1) FLOAT16(i, 2) FLOAT16(i, 3)                                                                    \
+    }
+        ROWS14(STORE)
+#undef STORE
+#undef FLOAT16
+        return;
+    }
     if (t->kind == TILE_SPILL) {
 #define STORE(i)                                                                                                                   \
     if (MR > i) {                                                                                                                  \
@@ -127,22 +141,6 @@ FORCE void tile(const int MR, const int NV, const tile_call *t, const uint8_t *a
     }
         ROWS14(STORE)
 #undef STORE
-        return;
-    }
-    const ptrdiff_t ldc = g->ldc, ldr = g->ldr;
-    const __mmask64 columns = t->columns;
-    if (t->kind == TILE_F32) {
-#define FLOATS(i, v)                                                                                                               \
-    if (NV > v)                                                                                                                    \
-        store_floats(c##i##_##v, t->scale + 16 * v, t->scale + 16 * (NV + v), (float *)(c + i * ldc) + 16 * v,                     \
-                     (__mmask16)(columns >> (16 * v)), t);
-#define STORE(i)                                                                                                                   \
-    if (MR > i) {                                                                                                                  \
-        FLOATS(i, 0) FLOATS(i, 1) FLOATS(i, 2) FLOATS(i, 3)                                                                        \
-    }
-        ROWS14(STORE)
-#undef STORE
-#undef FLOATS
         return;
     }
 #define FINISH(i, v) finish(KIND, c##i##_##v, v, t, res + i * ldr)

@@ -8,6 +8,7 @@
 #include "kernels/rows.h"
 
 #define NV                  2
+#define AHEAD               64 /* vectors of weights that are fetched before their use */
 #define DOT16(acc, x, w)    __asm__("vpdpwssd %2, %1, %0" : "+v"(acc) : "v"(x), "v"(w))
 #define TIMES4_16(a)        _mm512_slli_epi16(a, 2)
 #define TIMES4_32(a)        _mm512_slli_epi32(a, 2)
