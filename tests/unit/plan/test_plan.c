@@ -350,6 +350,89 @@ static void unary_to_codes__parameters_out_of_range__refused(void **state)
 #undef REFUSED
 }
 
+/* quantize -> Winograd convolution; its scratch is off by so many bytes. */
+static oct_status winograd(const oct_p_conv *q, int64_t off)
+{
+    oct_draft *d;
+    oct_plan *p = NULL;
+    int64_t at = 0;
+    const float scale = 0.1f;
+    const int32_t zero = 7;
+    oct_p_quantize codes = {.n = 1, .hi = 255};
+    oct_p_conv conv = *q;
+    oct_conv_tiling t;
+    oct_draft_step *step;
+    uint8_t *packed;
+    OK(oct_draft_create(OCT_ISA_PORTABLE, &d));
+    const int32_t x = add_tensor(d, "x", OCT_PLACE_INPUT, OCT_F32, 32, 6, &at), u = add_tensor(d, "u", OCT_PLACE_ARENA, OCT_U8, 32, 6, &at);
+    const int32_t y = add_tensor(d, "y", OCT_PLACE_ARENA, OCT_U8, 40, 6, &at);
+    OK(oct_draft_const(d, &scale, sizeof scale, &codes.scale_at));
+    OK(oct_draft_const(d, &zero, sizeof zero, &codes.zero_at));
+    OK(oct_draft_step_add(d, OCT_STEP_QUANTIZE, OCT_PREC_CONVERT, "q", "QuantizeLinear", "q", "", "conversion", 1, &x, 1, &u, &codes, sizeof codes, NULL));
+    OK(oct_draft_const_reserve(d, 2 * oct_qwino_panel_bytes(32, 32), &conv.weights_at, &packed));
+    OK(oct_conv_tile(OCT_STEP_WINO_Q, &conv, &t));
+    OK(oct_draft_step_add(d, OCT_STEP_WINO_Q, OCT_PREC_INT8, "c", "Conv", "c", "qwino_ref", "", 1, &u, 1, &y, &conv, sizeof conv, &step));
+    step->step.worker_bytes = oct_conv_worker_bytes(&t) + off;
+    OK(oct_draft_port(d, OCT_PORT_INPUT, "x", x, OCT_F32, 4, (const int64_t[]){1, 32, 6, 6}));
+    OK(oct_draft_port(d, OCT_PORT_TAP, "y", y, OCT_U8, 4, (const int64_t[]){1, 40, 6, 6}));
+    d->arena_bytes = at;
+    const oct_status s = oct_draft_finish(d, &p);
+    oct_plan_destroy(p);
+    oct_draft_destroy(d);
+    return s;
+}
+
+static void winograd__what_its_kernels_cannot_do__refused(void **state)
+{
+    (void)state;
+    const oct_p_conv good = {.n = 1, .h = 6, .w = 6, .c = 32, .oh = 6, .ow = 6, .oc = 40, .groups = 1, .kh = 3, .kw = 3, .sh = 1, .sw = 1, .dh = 1, .dw = 1, .pt = 1, .pl = 1,
+                             .pb = 1, .pr = 1, .up_h = 1, .up_w = 1, .tap_count = 3, .kc = 96, .panels = 2, .merged = 1, .copy = 1, .zp_in = 7, .taps_at = -1,
+                             .panel_bytes = oct_qwino_panel_bytes(32, 32), .epi = {.kind = OCT_EPI_U8, .hi = 255}};
+    OK(winograd(&good, 0));
+    assert_int_not_equal(winograd(&good, -OCT_ALIGN), OCT_OK);
+#define REFUSED(change)                                              \
+    do {                                                             \
+        oct_p_conv bad = good;                                       \
+        bad.change;                                                  \
+        assert_int_not_equal(winograd(&bad, 0), OCT_OK);             \
+    } while (0)
+    REFUSED(copy = 0);
+    REFUSED(merged = 0);
+    REFUSED(kh = 5);
+    REFUSED(kw = 1);
+    REFUSED(sh = 2);
+    REFUSED(sw = 2);
+    REFUSED(dh = 2);
+    REFUSED(up_h = 2);
+    REFUSED(groups = 2);
+    REFUSED(tap_count = 6);
+    REFUSED(taps_at = 0);
+    REFUSED(panels = 1);
+    REFUSED(panel_bytes += 64);
+    REFUSED(c = 16);
+    REFUSED(oc = 96);
+#undef REFUSED
+}
+
+static void winograd_tiling__any_shape__units_cover_the_output_and_have_room(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2000; i++) {
+        uint32_t r = (uint32_t)i * 2654435761u;
+        oct_p_conv p = {.n = 1 + (int)(r % 3), .c = 32 + 32 * ((int)(r >> 3) % 20), .oh = 1 + (int)(r >> 7) % 90, .ow = 1 + (int)(r >> 11) % 900, .oc = 1 + (int)(r >> 5) % 900,
+                        .groups = 1, .kh = 3, .kw = 3, .sh = 1, .sw = 1, .dh = 1, .dw = 1, .tap_count = 3, .copy = 1, .merged = 1};
+        oct_conv_tiling t;
+        p.kc = 3 * p.c;
+        p.panels = (p.oc + 31) / 32;
+        p.panel_bytes = oct_qwino_panel_bytes(32, p.c);
+        OK(oct_conv_tile(OCT_STEP_WINO_Q, &p, &t));
+        assert_true(t.rows >= 1 && t.cols >= 1 && t.panel_step >= 1 && (t.rows % 4 == 0 || t.rows == p.oh) && (t.cols % 4 == 0 || t.cols == p.ow));
+        assert_int_equal(t.units, (int64_t)p.n * ((p.oh + t.rows - 1) / t.rows) * ((p.ow + t.cols - 1) / t.cols) * ((p.panels + t.panel_step - 1) / t.panel_step));
+        assert_true(t.copy_bytes >= (int64_t)((t.rows + 3) / 4 * 4 + 2) * ((t.cols + 3) / 4 * 4 + 2) * p.c);
+        assert_true(t.scratch_bytes >= oct_qwino_scratch_bytes(t.rows, t.cols, p.c));
+    }
+}
+
 static void conv_tiling__any_shape__units_cover_the_output_once(void **state)
 {
     (void)state;
@@ -379,6 +462,8 @@ int main(void)
         cmocka_unit_test(plan_block__lie_with_right_checksums__content_error),
         cmocka_unit_test(plan_block__damage__content_error),
         cmocka_unit_test(unary_to_codes__parameters_out_of_range__refused),
+        cmocka_unit_test(winograd__what_its_kernels_cannot_do__refused),
+        cmocka_unit_test(winograd_tiling__any_shape__units_cover_the_output_and_have_room),
         cmocka_unit_test(conv_tiling__any_shape__units_cover_the_output_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
