@@ -14,35 +14,12 @@ enum { MR = 6, PARTS = QWINO_NR / 8 };
 #define INPUT(d, y)  QWINO_INPUT(__m256i, _mm256_add_epi16, _mm256_sub_epi16, TIMES4_16, d, y)
 #define OUTPUT(m, y) QWINO_OUTPUT(__m256i, _mm256_add_epi32, _mm256_sub_epi32, TIMES4_32, m, y)
 
-/* Column x of a tile: 6 rows of 16 channels. */
-FORCE void transform_column(const uint8_t *a, ptrdiff_t row_bytes, __m256i y[QWINO_IN])
-{
-    __m256i d[QWINO_IN];
-    for (int r = 0; r < QWINO_IN; r++)
-        d[r] = _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(a + r * row_bytes)));
-    INPUT(d, y);
-}
-
-/* A row of tiles, 16 channels: neighbours share two columns. */
-static void transform_row(const uint8_t *a, ptrdiff_t row_bytes, int32_t c, int64_t tiles, int16_t *v, int64_t stride)
-{
-    __m256i column[QWINO_IN][QWINO_IN];
-    transform_column(a, row_bytes, column[4]);
-    transform_column(a + c, row_bytes, column[5]);
-    for (int64_t t = 0; t < tiles; t++, v += c, a += 4 * c) {
-        memcpy(column[0], column[4], 2 * sizeof column[0]);
-        for (int x = 2; x < QWINO_IN; x++)
-            transform_column(a + x * c, row_bytes, column[x]);
-        for (int i = 0; i < QWINO_IN; i++) {
-            __m256i d[QWINO_IN], y[QWINO_IN];
-            for (int x = 0; x < QWINO_IN; x++)
-                d[x] = column[x][i];
-            INPUT(d, y);
-            for (int j = 0; j < QWINO_IN; j++)
-                _mm256_storeu_si256((__m256i *)(void *)(v + (QWINO_IN * i + j) * stride), y[j]);
-        }
-    }
-}
+#define VEC         __m256i
+#define LANES       16
+#define WIDEN(p)    _mm256_cvtepu8_epi16(_mm_loadu_si128((const __m128i *)(const void *)(p)))
+#define STORE(p, v) _mm256_storeu_si256((__m256i *)(void *)(p), v)
+#include "kernels/qwino/input.h"
+#undef STORE
 
 /* Sums of one point: ROWS tiles x 16 columns; a step of weights and of sums has PARTS vectors. */
 FORCE void products(const int ROWS, const int16_t *v, int32_t c, const __m256i *w, __m256i *m)
@@ -156,10 +133,7 @@ static void one_panel(const oct_qwino_args *g, const __m256i *panel, int32_t n, 
 
 void oct_qwino_avx2(const oct_qwino_args *g)
 {
-    const int64_t across = qwino_tiles(g->cols), stride = qwino_stride(qwino_tiles(g->rows) * across, g->c);
-    for (int32_t y = 0; y < g->rows; y += QWINO_TILE)
-        for (int32_t c = 0; c < g->c; c += 16)
-            transform_row(g->a + y * g->row_bytes + c, g->row_bytes, g->c, across, (int16_t *)g->scratch + y / QWINO_TILE * across * g->c + c, stride);
+    transform_input(g);
     for (int32_t j = 0; j < g->n; j += QWINO_NR)
         one_panel(g, (const __m256i *)(const void *)((const uint8_t *)g->w + j / QWINO_NR * g->panel_bytes), g->n - j < QWINO_NR ? g->n - j : QWINO_NR,
                   (uint8_t *)g->out + (ptrdiff_t)j * oct_epilogue_size(g->e), g->res ? g->res + j : NULL);

@@ -15,38 +15,12 @@
 #define INPUT(d, y)         QWINO_INPUT(__m512i, _mm512_add_epi16, _mm512_sub_epi16, TIMES4_16, d, y)
 #define OUTPUT(m, y)        QWINO_OUTPUT(__m512i, _mm512_add_epi32, _mm512_sub_epi32, TIMES4_32, m, y)
 
-/* Column x of a tile: 6 rows of 32 channels. */
-FORCE void transform_column(const uint8_t *a, ptrdiff_t row_bytes, __m512i y[QWINO_IN])
-{
-    __m512i d[QWINO_IN];
-    for (int r = 0; r < QWINO_IN; r++)
-        d[r] = _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)(a + r * row_bytes)));
-    INPUT(d, y);
-}
-
-/* A row of tiles, 32 channels: neighbours share two columns. */
-static void transform_row(const uint8_t *a, ptrdiff_t row_bytes, int32_t c, int64_t tiles, int16_t *v, int64_t stride)
-{
-    __m512i column[QWINO_IN][QWINO_IN];
-    transform_column(a, row_bytes, column[4]);
-    transform_column(a + c, row_bytes, column[5]);
-    for (int64_t t = 0; t < tiles; t++, v += c, a += 4 * c) {
-        for (int i = 0; i < QWINO_IN; i++) {
-            column[0][i] = column[4][i];
-            column[1][i] = column[5][i];
-        }
-        for (int x = 2; x < QWINO_IN; x++)
-            transform_column(a + x * c, row_bytes, column[x]);
-        for (int i = 0; i < QWINO_IN; i++) {
-            __m512i d[QWINO_IN], y[QWINO_IN];
-            for (int x = 0; x < QWINO_IN; x++)
-                d[x] = column[x][i];
-            INPUT(d, y);
-            for (int j = 0; j < QWINO_IN; j++)
-                _mm512_storeu_si512(v + (QWINO_IN * i + j) * stride, y[j]);
-        }
-    }
-}
+#define VEC                 __m512i
+#define LANES               32
+#define WIDEN(p)            _mm512_cvtepu8_epi16(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
+#define STORE(p, v)         _mm512_storeu_si512(p, v)
+#include "kernels/qwino/input.h"
+#undef STORE
 
 /* Sums of one point: mr tiles x 32 columns over c2 pairs of channels. */
 FORCE void products(const int MR, const int16_t *v, int32_t c, const __m512i *w, __m512i *m)
@@ -213,10 +187,7 @@ static void one_panel(const oct_qwino_args *g, const void *panel, int32_t n, uin
 
 void oct_qwino_avx512vnni(const oct_qwino_args *g)
 {
-    const int64_t across = qwino_tiles(g->cols), stride = qwino_stride(qwino_tiles(g->rows) * across, g->c);
-    for (int32_t y = 0; y < g->rows; y += QWINO_TILE)
-        for (int32_t c = 0; c < g->c; c += QWINO_LANES)
-            transform_row(g->a + y * g->row_bytes + c, g->row_bytes, g->c, across, (int16_t *)g->scratch + y / QWINO_TILE * across * g->c + c, stride);
+    transform_input(g);
     for (int32_t j = 0; j < g->n; j += QWINO_NR)
         one_panel(g, (const uint8_t *)g->w + j / QWINO_NR * g->panel_bytes, g->n - j < QWINO_NR ? g->n - j : QWINO_NR,
                   (uint8_t *)g->out + (ptrdiff_t)j * oct_epilogue_size(g->e), g->res ? g->res + j : NULL);
