@@ -100,7 +100,7 @@ static void work(oct_team *t, int id)
         oct_team_fn *fn = atomic_load_explicit(&t->fn, memory_order_relaxed);
         void *arg = atomic_load_explicit(&t->arg, memory_order_relaxed);
         int64_t first = atomic_load_explicit(&t->first, memory_order_relaxed);
-        const uint64_t rest = from_end ? k - 1 : k + MAX_UNITS + 1;
+        const uint64_t rest = from_end ? k - 1 : k + ((uint64_t)1 << RANGE_BITS);
         if (!atomic_compare_exchange_weak_explicit(&t->ticket, &k, rest, memory_order_acq_rel, memory_order_acquire))
             continue;
         fn(arg, first + (from_end ? end_of(k) - 1 : first_of(k)), id);

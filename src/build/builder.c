@@ -254,9 +254,9 @@ static oct_status fill_recipe(const oct_builder *b, const oct_build_options *opt
     return oct_io_fill(b, r);
 }
 
-/* Steps were timed one by one on a machine that may be busy: whole runs decide whether the kernels by time are kept, and less gain than this is noise. */
-#define WORTH_IT 0.98
+#define WORTH_IT 0.98 /* of the standard kernels' time: less gain of a run than this is noise */
 
+/* Steps were timed one by one on a machine that may be busy: whole runs decide whether the kernels by time are kept. */
 static oct_status keep_if_faster(oct_isa isa, oct_timer *timer, oct_graph *g, oct_recipe *r)
 {
     oct_status s = OCT_OK;

@@ -74,9 +74,10 @@ void oct_qconv_pack(int32_t nr, int32_t panel, int32_t oc, int32_t tap_count, in
 
 /* --- Winograd convolution, u8 x s8: 3 x 3, stride 1 ------------------------------------------------------------------
  * The sums of qconv, exactly, with a quarter of the products in 16 bits: F(4x4, 3x3) in integers, src/kernels/qwino/transform.h. One call:
- * rows x cols outputs, n channels, nr in each panel but the last. The inputs of c channels (a multiple of 32) lie side by side; rows and
- * columns are read to the next multiple of 4 outputs.
+ * rows x cols outputs, n channels, nr in each panel but the last. The inputs of c channels lie side by side; rows and columns are read
+ * for whole tiles.
  * Packed panel, 64-byte aligned: [nr x s32 bias'] [for 36 points, c/2: nr columns x 2 s16] [nr x f32 scale] [nr x f32 fbias]. */
+enum { OCT_QWINO_TILE = 4, OCT_QWINO_CHANNELS = 32 }; /* outputs a side of a tile; input channels come in multiples */
 typedef struct oct_qwino_args {
     const uint8_t *a;       /* of output (0, 0), tap (0, 0) */
     ptrdiff_t row_bytes;

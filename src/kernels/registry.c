@@ -204,9 +204,9 @@ const oct_qwino_kernel *oct_qwino_choose(oct_isa isa, int32_t oh, int32_t ow, in
 {
     const oct_qwino_kernel *best = oct_qwino_best(isa);
     const bool vnni = best->isa == OCT_ISA_AVX512VNNI;
-    if (oct_kernel_is_reference(best->name) || c % 32 || oc < best->nr)
+    if (oct_kernel_is_reference(best->name) || oc < best->nr)
         return NULL;
-    const double across = (ow + 3) / 4, tiles = (oh + 3) / 4 * across, pairs = (double)c * oc, rate = vnni ? 32 : 26;
+    const double across = (ow + OCT_QWINO_TILE - 1) / OCT_QWINO_TILE, tiles = (oh + OCT_QWINO_TILE - 1) / OCT_QWINO_TILE * across, pairs = (double)c * oc, rate = vnni ? 32 : 26;
     const double transforms = tiles * (vnni ? 7.0 * c + 13.0 * oc : 14.0 * c + 26.0 * oc);
     const double winograd = tiles * 36 * pairs / rate + transforms + 72 * pairs / 20, direct = 9.0 * oh * ow * pairs / (vnni ? 64 : 26);
     return winograd * 1.1 < direct ? best : NULL;

@@ -320,11 +320,8 @@ enum { WINOGRAD_BYTES = 16 << 20 };
 /* The kernel that does the product by Winograd's method, NULL when none suits or gains, or a sum could leave what it can hold. */
 static const oct_qwino_kernel *winograd_of(const oct_lower *l, const oct_product *pr, const codes *k, const oct_p_conv *p)
 {
-    const oct_qwino_kernel *kernel = oct_qwino_choose(l->isa, p->oh, p->ow, p->c, p->oc);
-    if (p->kh != 3 || p->kw != 3 || p->sh != 1 || p->sw != 1 || p->dh != 1 || p->dw != 1 || p->up_h != 1 || p->up_w != 1 || p->groups != 1 ||
-        k->parts != 1 || !kernel)
-        return NULL;
-    for (int32_t c = 0; c < p->oc; c++)
+    const oct_qwino_kernel *kernel = oct_conv_suits_winograd(p) && k->parts == 1 ? oct_qwino_choose(l->isa, p->oh, p->ow, p->c, p->oc) : NULL;
+    for (int32_t c = 0; kernel && c < p->oc; c++)
         if (!oct_qwino_is_exact((int32_t)pr->w_count, k->w + c * pr->w_count, k->bias[c]))
             return NULL;
     return kernel;

@@ -21,12 +21,8 @@ static bool is_geometry(const oct_p_conv *q)
            q->panel_bytes > 0 && q->panel_bytes < (int64_t)1 << 46 && is_code(q->zp_in) && q->merged >= 0 && q->merged <= 1 && q->copy >= 0 && q->copy <= 1;
 }
 
-/* What the Winograd kernels can do; they always take the copy, whose pixels lie side by side. */
-static bool suits_winograd(const oct_p_conv *q)
-{
-    return q->kh == 3 && q->kw == 3 && q->sh == 1 && q->sw == 1 && q->dh == 1 && q->dw == 1 && q->up_h == 1 && q->up_w == 1 && q->groups == 1 &&
-           q->tap_count == q->kh && q->merged && q->copy && q->c % 32 == 0 && q->taps_at == -1;
-}
+/* They always take the copy, whose pixels lie side by side, and one set of weights. */
+static bool is_winograd(const oct_p_conv *q) { return oct_conv_suits_winograd(q) && q->tap_count == q->kh && q->merged && q->copy && q->taps_at == -1; }
 
 /* A view [n, c, h, w] of a type with channels side by side. */
 static bool is_image(const oct_plan_tensor *t, oct_dtype dtype, int64_t n, int64_t c, int64_t h, int64_t w)
@@ -121,7 +117,7 @@ oct_status oct_check_conv(const oct_plan *p, const oct_plan_step *s, const oct_p
     OCT_CHECK(in_type == OCT_F32 || epilogue_fits(&q->epi, q->residual, &out_type), "its epilogue is out of range");
     OCT_CHECK(is_image(x, in_type, q->n, q->c, q->h, q->w) && is_image(out, out_type, q->n, q->oc, q->oh, q->ow) &&
                   (!q->residual || is_image(in[1], out_type, q->n, q->oc, q->oh, q->ow)), "its tensors do not fit its geometry");
-    OCT_CHECK(kind != OCT_STEP_WINO_Q || suits_winograd(q), "its geometry is not for its kernel");
+    OCT_CHECK(kind != OCT_STEP_WINO_Q || is_winograd(q), "its geometry is not for its kernel");
     if (oct_step_is_depthwise(kind))
         OCT_CHECK(q->groups == q->c && q->c == q->oc, "its geometry is out of range");
     if (!q->copy) {

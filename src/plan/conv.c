@@ -23,7 +23,7 @@ static int32_t even_step(int32_t count, int64_t wanted)
 }
 
 static int64_t extent(int64_t outputs, int64_t stride, int64_t kernel, int64_t dilation) { return (outputs - 1) * stride + (kernel - 1) * dilation + 1; }
-static int64_t computed(oct_step_kind kind, int32_t outputs) { return kind == OCT_STEP_WINO_Q ? oct_round_up(outputs, 4) : outputs; }
+static int64_t computed(oct_step_kind kind, int32_t outputs) { return kind == OCT_STEP_WINO_Q ? oct_round_up(outputs, OCT_QWINO_TILE) : outputs; }
 int64_t oct_conv_rows(oct_step_kind kind, const oct_p_conv *p, int32_t outputs) { return extent(computed(kind, outputs), p->sh, p->kh, p->dh); }
 int64_t oct_conv_cols(oct_step_kind kind, const oct_p_conv *p, int32_t outputs) { return extent(computed(kind, outputs), p->sw, p->kw, p->dw); }
 
@@ -53,17 +53,23 @@ static void cut(oct_step_kind kind, const oct_p_conv *p, int64_t image_bytes, oc
         t->cols = even_step(p->ow, oct_max64(32, p->ow * target / left));
 }
 
-/* A unit's tiles of 4 x 4 outputs fill a block of the kernel, and an image makes two units at least: of panels where there are more weights than
+bool oct_conv_suits_winograd(const oct_p_conv *p)
+{
+    return p->kh == 3 && p->kw == 3 && p->sh == 1 && p->sw == 1 && p->dh == 1 && p->dw == 1 && p->up_h == 1 && p->up_w == 1 && p->groups == 1 &&
+           p->c % OCT_QWINO_CHANNELS == 0;
+}
+
+/* A unit's tiles of outputs fill a block of the kernel, and an image makes two units at least: of panels where there are more weights than
  * pixels, so that each is read once. */
 static void cut_winograd(const oct_p_conv *p, oct_conv_tiling *t)
 {
-    const int32_t down = (int32_t)oct_div_up(p->oh, 4), across = even_step((int32_t)oct_div_up(p->ow, 4), 28);
-    t->cols = (int32_t)oct_min64(p->ow, 4 * (int64_t)across);
+    const int32_t down = (int32_t)oct_div_up(p->oh, OCT_QWINO_TILE), across = even_step((int32_t)oct_div_up(p->ow, OCT_QWINO_TILE), 28);
+    t->cols = (int32_t)oct_min64(p->ow, OCT_QWINO_TILE * (int64_t)across);
     int32_t high = (int32_t)oct_max64(1, (14 + across / 2) / across);
     const bool few = p->n == 1 && high >= down && t->cols == p->ow, heavy = few && p->panels > 1 && p->panels * p->panel_bytes > (1 << 20);
     if (few && !heavy)
         high = (int32_t)oct_div_up(down, 2);
-    t->rows = (int32_t)oct_min64(p->oh, 4 * (int64_t)high);
+    t->rows = (int32_t)oct_min64(p->oh, OCT_QWINO_TILE * (int64_t)high);
     t->panel_step = heavy || (few && down == 1) ? (int32_t)oct_div_up(p->panels, 2) : p->panels;
 }
 

@@ -23,7 +23,9 @@ static inline int64_t oct_conv_size(oct_step_kind k) { return k == OCT_STEP_CONV
 
 /* CONTENT when sizes do not fit. All counts of p must be positive. */
 oct_status oct_conv_tile(oct_step_kind kind, const oct_p_conv *p, oct_conv_tiling *out);
-/* Input rows and columns that so many outputs need; Winograd computes them in fours. */
+/* The geometry that Winograd's kernels are made for. */
+bool oct_conv_suits_winograd(const oct_p_conv *p);
+/* Input rows and columns that so many outputs need; Winograd computes whole tiles. */
 int64_t oct_conv_rows(oct_step_kind kind, const oct_p_conv *p, int32_t outputs);
 int64_t oct_conv_cols(oct_step_kind kind, const oct_p_conv *p, int32_t outputs);
 static inline int64_t oct_conv_worker_bytes(const oct_conv_tiling *t) { return t->pointer_bytes + t->copy_bytes + t->scratch_bytes; }

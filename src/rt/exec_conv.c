@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-void oct_conv_job_init(oct_conv_job *job, const oct_exec *x)
+static void job_init(oct_conv_job *job, const oct_exec *x)
 {
     const oct_p_conv *p = x->params;
     const oct_step_kind kind = (oct_step_kind)x->step->kind;
@@ -33,6 +33,13 @@ void oct_conv_job_init(oct_conv_job *job, const oct_exec *x)
         job->rw = res->strides[3] * res_size;
     }
     (void)oct_conv_tile(kind, p, &job->t); /* the check of the plan has seen it succeed */
+}
+
+void oct_conv_run(oct_exec *x, oct_team_fn *unit)
+{
+    oct_conv_job job;
+    job_init(&job, x);
+    oct_team_for(x->team, job.t.units, unit, &job);
 }
 
 /* count pixels of a row from virtual column `first` (0 = left edge of the padding) on. */

@@ -29,7 +29,8 @@ typedef struct oct_conv_unit {
     int64_t row_bytes, pixel_bytes;      /* between input rows and pixels there */
 } oct_conv_unit;
 
-void oct_conv_job_init(oct_conv_job *job, const oct_exec *x);
+/* The step: every unit on the team, with the job for arg. */
+void oct_conv_run(oct_exec *x, oct_team_fn *unit);
 /* Unit number -> its share; copies the band where the step asks for it. */
 void oct_conv_unit_begin(const oct_conv_job *job, int64_t unit, int worker, oct_conv_unit *u);
 

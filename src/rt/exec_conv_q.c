@@ -27,7 +27,5 @@ static void unit(void *arg, int64_t index, int worker)
 
 void oct_exec_conv_q(oct_exec *x)
 {
-    oct_conv_job job;
-    oct_conv_job_init(&job, x);
-    oct_team_for(x->team, job.t.units, unit, &job);
+    oct_conv_run(x, unit);
 }

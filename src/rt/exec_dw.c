@@ -41,14 +41,10 @@ static void unit_f(void *arg, int64_t index, int worker)
 
 void oct_exec_dw_q(oct_exec *x)
 {
-    oct_conv_job job;
-    oct_conv_job_init(&job, x);
-    oct_team_for(x->team, job.t.units, unit_q, &job);
+    oct_conv_run(x, unit_q);
 }
 
 void oct_exec_dw_f(oct_exec *x)
 {
-    oct_conv_job job;
-    oct_conv_job_init(&job, x);
-    oct_team_for(x->team, job.t.units, unit_f, &job);
+    oct_conv_run(x, unit_f);
 }

@@ -7,7 +7,7 @@
 
 #define FORCE static inline __attribute__((always_inline))
 
-/* One pixel's pair of lanes times 16 (8) columns. Assembly, because with intrinsics GCC 12 keeps some of the sums in memory, and in this
+/* One pixel's pair of lanes times 16 columns. Assembly, because with intrinsics GCC 12 keeps some of the sums in memory, and in this
  * order, because the two products side by side take a tenth longer. */
 #define DOT16(acc0, acc1, x, w0, w1)                                                                                               \
     do {                                                                                                                           \

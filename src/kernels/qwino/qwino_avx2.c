@@ -62,7 +62,7 @@ static void store(const oct_qwino_args *g, bool small, const float *scale, const
     __m256i q[QWINO_TILE];
     uint8_t part[QWINO_TILE][8];
     for (int x = 0; x < QWINO_TILE; x++) {
-        const uint8_t *r = g->e->kind != OCT_EPI_U8_RES ? NULL : x < count ? res + x * g->ldr : part[0];
+        const uint8_t *r = g->e->kind != OCT_EPI_U8_RES ? NULL : res + (x < count ? x : 0) * g->ldr;
         if (r && n < 8)
             r = memcpy(part[x], r, (size_t)n);
         q[x] = rounded(acc[x], scale, r, g->e);
@@ -95,7 +95,7 @@ static void finish_tile(const oct_qwino_args *g, bool small, __m256i bias, const
         OUTPUT(half[r], y);
         for (int x = 0; x < QWINO_TILE; x++)
             y[x] = _mm256_srai_epi32(_mm256_add_epi32(_mm256_mullo_epi32(y[x], inverse), bias), QWINO_SHIFT);
-        if (n == 8)
+        if (n == 8) /* known to the compiler, its copies are single stores */
             store(g, small, scale, y, cols, 8, out, res);
         else
             store(g, small, scale, y, cols, n, out, res);

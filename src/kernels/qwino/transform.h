@@ -7,13 +7,12 @@
 #ifndef OCT_KERNELS_QWINO_TRANSFORM_H
 #define OCT_KERNELS_QWINO_TRANSFORM_H
 
-#include <stdint.h>
+#include "kernels/kernel.h"
 
 enum {
-    QWINO_TILE = 4,               /* outputs a side */
+    QWINO_TILE = OCT_QWINO_TILE,  /* outputs a side */
     QWINO_IN = 6,                 /* inputs a side */
     QWINO_POINTS = 36,
-    QWINO_LANES = 32,             /* input channels come in multiples of it */
     QWINO_NR = 32,                /* columns of a panel */
     QWINO_BLOCK = 16              /* tiles whose sums are kept, at most: weights come from memory once for them */
 };
